@@ -1,0 +1,3 @@
+"""Fixtures every test may use; importing this starts nothing."""
+
+pytest_plugins = ["tests.support.postgres"]
