@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from contracts.message import Message
 from services.kernel.errors import PermanentError
@@ -17,6 +18,7 @@ CONTENT_TYPE = "application/json"
 MAX_DATA_BYTES = 9_000_000
 """Pub/Sub takes 10 MB a request including attributes; beyond this a message is refused at the edge."""
 
+M = TypeVar("M", bound=Message)
 _REQUIRED = ("ce-id", "ce-type", "ce-source", "ce-specversion")
 
 
@@ -106,7 +108,7 @@ def check(envelope: Envelope) -> None:
         raise MalformedMessage(f"ce-specversion is {version!r}; this platform reads {SPEC_VERSION}")
 
 
-def unseal(envelope: Envelope, expected: type[Message]) -> Message:
+def unseal(envelope: Envelope, expected: type[M]) -> M:
     """The message inside, decoded as ``expected``.
 
     Raises:

@@ -1,0 +1,14 @@
+"""Every metric name of the platform, in one file. Instruments do nothing until a reader is configured."""
+
+from opentelemetry import metrics
+
+_meter = metrics.get_meter("querycraft")
+
+MESSAGES_PUBLISHED = _meter.create_counter("querycraft.messages.published", description="Messages the broker took")
+MESSAGES_CONSUMED = _meter.create_counter("querycraft.messages.consumed", description="Deliveries by outcome")
+DEAD_LETTERS = _meter.create_counter("querycraft.dead_letters", description="Messages given up on")
+OUTBOX_FAILURES = _meter.create_counter("querycraft.outbox.failures", description="Publishing attempts that failed")
+JOBS_CREATED = _meter.create_counter("querycraft.jobs.created", description="Jobs accepted at the door")
+JOBS_ENDED = _meter.create_counter("querycraft.jobs.ended", description="Jobs by type and terminal status")
+JOB_SECONDS = _meter.create_histogram("querycraft.job.duration", unit="s", description="From creation to its end")
+JOBS_REAPED = _meter.create_counter("querycraft.jobs.reaped", description="Jobs taken back from a silent worker")
