@@ -71,6 +71,14 @@ class Subscription:
     def accepts(self, attributes: dict[str, str]) -> bool:
         return all(attributes.get(name) in values for name, values in self.filter.items())
 
+    def filter_expression(self) -> str:
+        """``filter`` in Pub/Sub's filter language; empty accepts everything."""
+        clauses = [
+            "(" + " OR ".join(f'attributes.{name} = "{value}"' for value in values) + ")"
+            for name, values in self.filter.items()
+        ]
+        return " AND ".join(clauses)
+
 
 _EVERY_WORKER = tuple(WORKERS)
 
@@ -110,8 +118,10 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription(SubmissionGraded, "notifier"),
     Subscription(AlertRaised, "notifier"),
     Subscription(NotificationPublished, "outside"),
+    Subscription(MetadataRefreshed, "outside"),
 )
-"""``outside.alerts.v1`` is the tap that people and other systems read alerts from."""
+"""``outside`` names the taps for readers beyond the platform: people and systems that read
+alerts, and clients of the metadata cache that want to know when a table's entry changed."""
 
 
 def topic_of(event_type: str) -> Topic:

@@ -8,7 +8,7 @@ content travels as JSON text in a ``JsonText`` field.
 import json
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 EVENT_TYPE_PREFIX = "querycraft."
 
@@ -18,7 +18,9 @@ def _must_be_json(text: str) -> str:
     return text
 
 
-JsonText = Annotated[str, AfterValidator(_must_be_json)]
+JsonText = Annotated[
+    str, AfterValidator(_must_be_json), Field(json_schema_extra={"contentMediaType": "application/json"})
+]
 """A string that holds one JSON document."""
 
 

@@ -26,5 +26,5 @@ class MetadataRefreshed(Message):
     cache_uri: str
     columns_count: int = Field(ge=0)
     examples_count: int = Field(ge=0)
-    column_changes: list[ColumnChange] = Field(default_factory=list)
+    column_changes: list[ColumnChange] = Field(default=[])
     generated_at: AwareDatetime

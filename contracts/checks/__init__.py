@@ -1,0 +1,1 @@
+"""What must hold before a change of the contracts may be merged; see ``scripts/contracts.py check``."""
