@@ -7,10 +7,10 @@ rest, and say what was abandoned.
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contracts import manifest
 from services.kernel import telemetry
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 3600.0
 
-Background = Callable[[], Awaitable[None]]
+Background = Callable[[], Coroutine[Any, Any, None]]
 """A loop of the service's own that runs until cancelled (a dispatcher, a reaper, a clock)."""
 
 
@@ -77,7 +77,7 @@ class Service:
         await self.check()
         relay = Relay(self.database.pool, self.broker)
         self.database.when_emitted(relay.wake)
-        takers = [*self.consumers, *self.workers] if self.settings.delivery == "pull" else []
+        takers: list[Consumer | Worker] = [*self.consumers, *self.workers] if self.settings.delivery == "pull" else []
         taking = [asyncio.create_task(taker.run(), name=f"{self.name}.take") for taker in takers]
         loops = [asyncio.create_task(loop(), name=f"{self.name}.loop") for loop in self._loops()]
         relaying = asyncio.create_task(relay.run(), name=f"{self.name}.relay")
@@ -147,8 +147,10 @@ class Service:
         _logger.info("%s is draining", self.name, extra={"action": "service.draining"})
         if self._server is not None:
             self._server.should_exit = True
-        for taker in (*self.consumers, *self.workers):
-            taker.stop()
+        for consumer in self.consumers:
+            consumer.stop()
+        for worker in self.workers:
+            worker.stop()
         if taking:
             _, unfinished = await asyncio.wait(taking, timeout=self.settings.drain_seconds)
             if unfinished:

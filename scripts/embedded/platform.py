@@ -1,0 +1,165 @@
+"""The whole platform on one machine: Postgres, the storage emulator, a broker and every service.
+
+The same services and handlers as in the cloud; only their settings differ. Used by ``make up``,
+``make demo``, the end-to-end tests, the benchmarks and the chaos run.
+"""
+
+import concurrent.futures
+import contextlib
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import psycopg
+
+from scripts.embedded.ports import free_port
+from scripts.embedded.postgres import PostgresServer
+from scripts.embedded.process import SupervisedProcess
+from scripts.embedded.storage import StorageEmulator
+
+SERVICES = ("intake", "generator", "grader", "notifier")
+DATABASE = "querycraft"
+PROJECT = "querycraft-local"
+READY_TIMEOUT_SECONDS = 60.0
+
+
+class PlatformError(RuntimeError):
+    """The platform did not come up; the message holds the last words of what failed."""
+
+
+@dataclass
+class Options:
+    """``directory``: where state and logs are kept. ``ports``: fixed ports per service, else free ones.
+    ``environment``: more settings for every service; ``overrides``: per service."""
+
+    directory: Path
+    broker: Literal["embedded", "pubsub"] = "embedded"
+    pubsub_emulator_host: str = ""
+    services: tuple[str, ...] = SERVICES
+    ports: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class Platform:
+    """Start with ``running(options)``; ``url`` and ``processes`` say where things are."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.postgres = PostgresServer(options.directory / "postgres")
+        self.storage = StorageEmulator(options.directory / "storage")
+        self.ports = {name: options.ports.get(name) or free_port() for name in options.services}
+        self.identity_key = secrets.token_urlsafe(32)
+        self.processes: dict[str, SupervisedProcess] = {}
+        self.seconds: dict[str, float] = {}
+
+    def url(self, service: str = "intake") -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def database_url(self, role: str = "postgres") -> str:
+        return self.postgres.url(DATABASE, role)
+
+    def start(self) -> None:
+        """Bring everything up and wait until every service is ready.
+
+        Raises:
+            PlatformError: something did not become ready; its log's end is in the message.
+        """
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            storage = pool.submit(self.storage.start)
+            self._prepare_database()
+            storage.result()
+        self.seconds["infrastructure"] = time.monotonic() - began
+        for name in self.options.services:
+            self.processes[name] = SupervisedProcess(
+                name,
+                [sys.executable, "-m", f"services.{name}.main"],
+                self._environment(name),
+                self.options.directory / "logs" / f"{name}.log",
+            )
+            self.processes[name].start()
+        self._await_ready()
+        self.seconds["ready"] = time.monotonic() - began
+
+    def stop(self, drain_seconds: float = 20.0) -> list[str]:
+        """Drain the services, then stop what they stood on; names of services that had to be killed."""
+        for process in self.processes.values():
+            process.terminate()
+        killed = [name for name, process in self.processes.items() if not process.join(drain_seconds)]
+        self.storage.stop()
+        self.postgres.stop()
+        return killed
+
+    def _prepare_database(self) -> None:
+        self.postgres.start()
+        with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
+            if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                admin.execute(f"CREATE DATABASE {DATABASE}")
+        from scripts.provision import provision  # after Postgres is up: importing it costs as much as starting
+
+        provision(
+            self.database_url(),
+            self.options.services,
+            broker=self.options.broker,
+            project=PROJECT,
+        )
+
+    def _environment(self, service: str) -> dict[str, str]:
+        directory = self.options.directory
+        return {
+            "QC_DATABASE_URL": self.database_url(service),
+            "QC_BROKER": self.options.broker,
+            "QC_HTTP_PORT": str(self.ports[service]),
+            "QC_IDENTITY_KEY": self.identity_key,
+            "QC_TRACE_DIRECTORY": str(directory / "traces"),
+            "QC_PUSH_EMULATOR": "true",
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "STORAGE_EMULATOR_HOST": self.storage.url,
+            **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
+            **self.options.environment,
+            **self.options.overrides.get(service, {}),
+        }
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        waiting = set(self.options.services)
+        with httpx.Client(timeout=2.0) as client:
+            while waiting:
+                for name in sorted(waiting):
+                    if self._is_ready(client, name):
+                        waiting.discard(name)
+                    process = self.processes[name]
+                    if process.failed or time.monotonic() > deadline:
+                        raise PlatformError(f"{name} did not become ready; it said last:\n{process.last_words()}")
+                time.sleep(0.02)
+
+    def _is_ready(self, client: httpx.Client, service: str) -> bool:
+        try:
+            return client.get(f"{self.url(service)}/readyz").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[Platform]:
+    """The platform, up and ready, for the body; stopped in order afterwards, also on an error."""
+    platform = Platform(options)
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+
+
+@contextlib.contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A directory short enough for Unix sockets, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="querycraft-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)

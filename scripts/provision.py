@@ -1,0 +1,53 @@
+"""Migrate the services' schemas and create the broker's topics and subscriptions from the manifest.
+
+    python -m scripts.provision --admin-url postgresql://... [--broker embedded|pubsub|none] [SERVICE ...]
+
+In the cloud Terraform creates the topics, so there the broker is ``none`` and this only migrates.
+Safe to repeat and to run from two places at once.
+"""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Sequence
+
+import asyncpg
+
+from services.kernel.database.migrations import migrate
+from services.kernel.messaging.provision import provision_embedded
+
+SERVICES = ("intake", "generator", "grader", "notifier")
+
+
+def provision(admin_url: str, services: Sequence[str], *, broker: str, project: str = "") -> None:
+    """Raises psycopg.Error, asyncpg.PostgresError or google.api_core exceptions as the parts say."""
+    for service in services:
+        migrate(admin_url, service)
+    if broker == "embedded":
+        asyncio.run(_provision_embedded(admin_url, services))
+    elif broker == "pubsub":
+        from services.kernel.messaging.provision import provision_pubsub
+
+        asyncio.run(provision_pubsub(project))
+
+
+async def _provision_embedded(admin_url: str, services: Sequence[str]) -> None:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await provision_embedded(connection, clients=services)
+    finally:
+        await connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Migrate schemas and create topics and subscriptions.")
+    parser.add_argument("services", nargs="*", default=SERVICES)
+    parser.add_argument("--admin-url", required=True)
+    parser.add_argument("--broker", choices=("embedded", "pubsub", "none"), default="none")
+    parser.add_argument("--project", default=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
+    arguments = parser.parse_args()
+    provision(arguments.admin_url, arguments.services, broker=arguments.broker, project=arguments.project)
+
+
+if __name__ == "__main__":
+    main()
