@@ -65,8 +65,7 @@ class Dataset:
             raise InvalidDataset(f"the data set has rows for unknown tables: {', '.join(sorted(unknown))}")
         connection.execute(";".join(schema.ddl()))
         for table in schema.tables:
-            rows = self.rows(table.name)
-            if rows:
+            for rows in _insertable(table, self.rows(table.name)):
                 connection.execute(insert_statement(table, rows))
 
     def to_json(self) -> JsonRows:
@@ -130,6 +129,20 @@ def _dangling(
         value = key_of(row, table, foreign.columns)
         if value is not None and value not in known:
             yield Violation("foreign_key", table.name, foreign.columns, index)
+
+
+def _insertable(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Batches that DuckDB accepts: it checks a reference to the same table against rows of earlier statements only."""
+    own = [key for key in table.foreign_keys if key.ref_table.lower() == table.name.lower()]
+    loaded: dict[ForeignKey, set[tuple[Value, ...] | None]] = {key: {None} for key in own}
+    waiting: Sequence[Row] = rows
+    while waiting:
+        ready = [row for row in waiting if all(key_of(row, table, k.columns) in loaded[k] for k in own)] or waiting
+        yield ready
+        for key in own:
+            loaded[key].update(key_of(row, table, key.ref_columns) for row in ready)
+        chosen = {id(row) for row in ready}
+        waiting = [row for row in waiting if id(row) not in chosen]
 
 
 def insert_statement(table: Table, rows: Sequence[Row]) -> str:
