@@ -1,0 +1,45 @@
+"""DuckDB with everything shut that is not reading and computing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import duckdb
+
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    # One thread and no I/O threads: the process may then be forked, and a query costs one core at most.
+    "threads": 1,
+    "async_threads": 0,
+    "temp_directory": "",
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "allow_community_extensions": False,
+    # Structured errors: the place of a mistake comes as an offset, not as a drawing.
+    "errors_as_json": True,
+    # The address-space limit is what holds memory; this only lets DuckDB fail with a message first.
+    "memory_limit": "512MB",
+}
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A fresh in-memory database that can still be filled from trusted files; ``lock`` it before hostile SQL."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config=_CONFIG)
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection) -> None:
+    """No file, no network, no further setting, for good."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def connect_locked() -> duckdb.DuckDBPyConnection:
+    """A fresh locked in-memory database; tables may still be created and filled by statements."""
+    connection = connect()
+    lock(connection)
+    return connection

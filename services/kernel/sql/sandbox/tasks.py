@@ -1,0 +1,47 @@
+"""Tasks: pure functions that a pool runs by name, and what they are given besides their payload."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from services.kernel.errors import ConfigurationError
+from services.kernel.sql.sandbox.limits import Limits
+from services.kernel.sql.sandbox.stored import StoredDataset
+
+# A task's payload and result are JSON values. Any: each task knows the shape of its own.
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """``limits``: the limits the task runs under. ``stored``: data sets held for the pool's tasks, by name."""
+
+    limits: Limits
+    stored: Mapping[str, StoredDataset]
+
+
+class Task(Protocol):
+    def __call__(self, payload: Json, context: TaskContext, /) -> Json: ...
+
+
+# Task name -> "module:function".
+DEFAULT_TASKS: Final[Mapping[str, str]] = {
+    "query": "services.kernel.sql.sandbox.query:run_query",
+}
+
+
+def resolve(tasks: Mapping[str, str]) -> dict[str, Task]:
+    """Imports every task. Raises ConfigurationError naming the one that cannot be found."""
+    return {name: _resolve(name, path) for name, path in tasks.items()}
+
+
+def _resolve(name: str, path: str) -> Task:
+    module_name, _, attribute = path.partition(":")
+    try:
+        function: Callable[[Json, TaskContext], Json] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"task {name!r} at {path!r} cannot be loaded: {error}") from error
+    return function
