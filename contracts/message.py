@@ -14,7 +14,10 @@ EVENT_TYPE_PREFIX = "querycraft."
 
 
 def _must_be_json(text: str) -> str:
-    json.loads(text)
+    try:
+        json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     return text
 
 
