@@ -6,14 +6,11 @@ import uvloop
 
 from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
-from services.kernel import telemetry
-from services.kernel.database.pool import open_pool
-from services.kernel.database.unit_of_work import Database
+from services.kernel.assembly import lay_foundation
 from services.kernel.http import add_health, create_app
 from services.kernel.jobs.context import JobContext, JobResult
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
 from services.kernel.messaging.consumer import Consumer, Route
-from services.kernel.messaging.embedded import EmbeddedBroker
 from services.kernel.runtime import Service
 from services.kernel.settings import ServiceSettings
 
@@ -31,9 +28,8 @@ async def _work(context: JobContext) -> JobResult:
 
 async def _main() -> None:
     settings = ServiceSettings()
-    telemetry.configure(NAME, settings)
-    database = Database(await open_pool(NAME, settings), NAME)
-    broker = EmbeddedBroker(database.pool, lease=settings.lease_seconds)
+    foundation = await lay_foundation(NAME, settings)
+    database, broker = foundation.database, foundation.broker
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
     route = JobRoute(by_message[JobRequested], {JobType.GRADING: _work}, concurrency=64)
     app = create_app("no-op worker", "Benchmarks only")
