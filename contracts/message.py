@@ -71,10 +71,12 @@ class Message(Record):
     def from_bytes(cls, data: bytes) -> Self:
         """Decode the UTF-8 JSON of this version, any revision.
 
+        Strict, as the topic's Avro schema is: ``"2"`` is no integer and ``"yes"`` no boolean.
+
         Raises:
             pydantic.ValidationError: the bytes are not this message.
         """
-        return cls.model_validate_json(data)
+        return cls.model_validate_json(data, strict=True)
 
 
 def json_text(value: Any) -> str:

@@ -74,8 +74,8 @@ def _avro(catalog: Catalog, message: type[Message], revision: int, golden: Golde
 def avro_problem(schema: dict[str, Any], data: dict[str, Any]) -> str:
     """Why ``data`` is not the Avro JSON encoding of a value of ``schema``; empty when it is.
 
-    fastavro fills absent fields from their defaults and drops unknown ones; the Pub/Sub
-    service does neither, so what was read must equal what was written.
+    fastavro fills absent fields from their defaults and drops unknown ones. Pub/Sub refuses
+    the first, and the second hides a typing error, so what was read must equal what was written.
     """
     try:
         read = next(fastavro.json_reader(io.StringIO(json.dumps(data)), fastavro.parse_schema(schema)))
