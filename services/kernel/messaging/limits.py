@@ -14,6 +14,8 @@ MAX_VALUE_BYTES = 1024
 MAX_ORDERING_KEY_BYTES = 1024
 
 RESERVED_PREFIX = "goog"
+_CLIENT_PARAMETERS = frozenset(("self", "topic", "data", "ordering_key", "retry", "timeout"))
+"""The client takes attributes as keyword arguments beside these."""
 _CLIENT_PREFIX = "googclient_"
 
 
@@ -48,6 +50,8 @@ def _attributes_reason(attributes: Mapping[str, str]) -> str | None:
             return "an attribute has an empty name"
         if name.startswith(RESERVED_PREFIX) and not name.startswith(_CLIENT_PREFIX):
             return f"attribute {name!r} begins with the reserved {RESERVED_PREFIX!r}"
+        if name in _CLIENT_PARAMETERS:
+            return f"attribute {name!r} has the name of a parameter of the Pub/Sub client"
         reason = _text_reason("attribute name", name, MAX_KEY_BYTES) or _text_reason(
             f"attribute {name!r}", value, MAX_VALUE_BYTES
         )

@@ -4,11 +4,14 @@ Run by the embedded default's start, by the tests and by people; services never 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import asyncpg
 
 from contracts import manifest
 from contracts.manifest import Subscription
+
+AVRO_SCHEMAS = Path(manifest.__file__).parent / "schemas" / "avro"
 
 
 async def provision_embedded(
@@ -30,3 +33,27 @@ async def provision_embedded(
     await schema.register(connection, names, [(sub.name, sub.topic) for sub in subscriptions])
     for role in clients:
         await schema.grant(connection, role)
+
+
+def provision_pubsub(
+    project: str,
+    *,
+    topics: Sequence[str] | None = None,
+    subscriptions: Sequence[Subscription] = manifest.SUBSCRIPTIONS,
+    schemas: Path = AVRO_SCHEMAS,
+) -> None:
+    """Create or update the project's topics, subscriptions, dead letter topics and schemas; idempotent and blocking.
+
+    In the cloud Terraform does this from the same manifest; here it serves the emulator.
+
+    Raises:
+        ConfigurationError: something exists that cannot be changed into what is declared.
+    """
+    from services.kernel.messaging.pubsub.provisioning import Provisioner
+
+    names = [topic.name for topic in manifest.TOPICS] if topics is None else list(topics)
+    provisioner = Provisioner(project, schemas)
+    try:
+        provisioner.provision(names, subscriptions)
+    finally:
+        provisioner.close()
