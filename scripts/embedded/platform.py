@@ -36,7 +36,8 @@ class PlatformError(RuntimeError):
 @dataclass
 class Options:
     """``directory``: where state and logs are kept. ``ports``: fixed ports per service, else free ones.
-    ``environment``: more settings for every service; ``overrides``: per service."""
+    ``environment``: more settings for every service; ``overrides``: per service. ``modules``: what
+    runs in a service's place, instead of ``services.<name>.main``."""
 
     directory: Path
     broker: Literal["embedded", "pubsub"] = "embedded"
@@ -45,6 +46,7 @@ class Options:
     ports: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 class Platform:
@@ -80,7 +82,7 @@ class Platform:
         for name in self.options.services:
             self.processes[name] = SupervisedProcess(
                 name,
-                [sys.executable, "-m", f"services.{name}.main"],
+                [sys.executable, "-m", self.options.modules.get(name, f"services.{name}.main")],
                 self._environment(name),
                 self.options.directory / "logs" / f"{name}.log",
             )
@@ -119,7 +121,6 @@ class Platform:
             "QC_HTTP_PORT": str(self.ports[service]),
             "QC_IDENTITY_KEY": self.identity_key,
             "QC_TRACE_DIRECTORY": str(directory / "traces"),
-            "QC_PUSH_EMULATOR": "true",
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,
             **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
