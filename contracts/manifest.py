@@ -4,6 +4,7 @@ Terraform, the embedded broker and the tests create them from here; services onl
 check that theirs exist and fail fast when one is missing.
 """
 
+import json
 from dataclasses import dataclass, field
 
 from contracts.alerts import AlertRaised, NotificationPublished
@@ -26,6 +27,12 @@ WORKERS: dict[str, tuple[JobType, ...]] = {
     "grader": (JobType.GRADING,),
 }
 """Which service serves which job types. A type missing here is refused at the door."""
+
+BACKSTOP_ATTEMPTS = 5
+MOST_ATTEMPTS = 100
+"""Pub/Sub's own limit on delivery attempts."""
+RETENTION_SECONDS = 7 * 24 * 3600
+"""How long a subscription keeps what nobody has acknowledged."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,25 @@ class Subscription:
         return all(attributes.get(name) in values for name, values in self.filter.items())
 
     def filter_expression(self) -> str:
-        """``filter`` in Pub/Sub's filter language; empty accepts everything."""
-        clauses = [
-            "(" + " OR ".join(f'attributes.{name} = "{value}"' for value in values) + ")"
-            for name, values in self.filter.items()
-        ]
+        """``filter`` in Pub/Sub's filter language; empty accepts everything.
+
+        Source: https://cloud.google.com/pubsub/docs/subscription-message-filter#filtering_syntax
+        """
+        clauses = []
+        for name, values in self.filter.items():
+            accepted = " OR ".join(f"attributes.{name} = {json.dumps(value)}" for value in values)
+            clauses.append(f"({accepted})" if len(values) > 1 else accepted)
         return " AND ".join(clauses)
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where Pub/Sub itself sets aside what consumers that die could not bury."""
+        return f"dead-letters.{self.name}"
+
+    @property
+    def backstop_attempts(self) -> int:
+        """Deliveries before that happens: enough past ``max_attempts`` that a living consumer buries first."""
+        return min(self.max_attempts + BACKSTOP_ATTEMPTS, MOST_ATTEMPTS)
 
 
 _EVERY_WORKER = tuple(WORKERS)

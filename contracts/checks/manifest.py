@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 from contracts.checks.finding import Finding
 from contracts.exports.catalog import Catalog
-from contracts.manifest import Subscription, Topic
+from contracts.manifest import MOST_ATTEMPTS, Subscription, Topic
 
 _WHERE = "contracts/manifest.py"
 
 # Limits of the Pub/Sub API: https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions
 _ACK_DEADLINE = (10, 600)
-_MAX_ATTEMPTS = (5, 100)
+_MAX_ATTEMPTS = (5, MOST_ATTEMPTS)
 _LONGEST_BACKOFF = 600
 _LONGEST_FILTER = 256
 

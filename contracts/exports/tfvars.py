@@ -1,7 +1,7 @@
 """The manifest as input for Terraform, which creates every topic and subscription from it."""
 
 from contracts.exports.catalog import Catalog, Json
-from contracts.manifest import Subscription, Topic
+from contracts.manifest import RETENTION_SECONDS, Subscription, Topic
 
 
 def tfvars(catalog: Catalog) -> Json:
@@ -26,8 +26,10 @@ def _subscription(sub: Subscription) -> Json:
         "consumer": sub.consumer,
         "filter": sub.filter_expression(),
         "ack_deadline_seconds": sub.ack_deadline,
-        "max_delivery_attempts": sub.max_attempts,
+        "dead_letter_topic": sub.dead_letter_topic,
+        "max_delivery_attempts": sub.backstop_attempts,
         "minimum_backoff": f"{sub.min_backoff:g}s",
         "maximum_backoff": f"{sub.max_backoff:g}s",
+        "message_retention": f"{RETENTION_SECONDS}s",
         "enable_message_ordering": sub.ordered,
     }

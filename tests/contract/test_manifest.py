@@ -36,7 +36,7 @@ def test_the_filter_expression_says_what_accepts_does() -> None:
     assert Subscription(JobFailed, "intake").filter_expression() == ""
     both = Subscription(JobRequested, "x", filter={"job_type": ("grading", "triage"), "priority": ("high",)})
     assert both.filter_expression() == (
-        '(attributes.job_type = "grading" OR attributes.job_type = "triage") AND (attributes.priority = "high")'
+        '(attributes.job_type = "grading" OR attributes.job_type = "triage") AND attributes.priority = "high"'
     )
     assert both.accepts({"job_type": "triage", "priority": "high"})
     assert not both.accepts({"job_type": "triage", "priority": "low"})
