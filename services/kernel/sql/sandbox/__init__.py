@@ -10,6 +10,7 @@ from services.kernel.sql.sandbox.errors import (
 )
 from services.kernel.sql.sandbox.limits import Limits
 from services.kernel.sql.sandbox.pool import SandboxPool
+from services.kernel.sql.sandbox.sync import SyncSandbox
 
 __all__ = [
     "DatasetFiles",
@@ -18,6 +19,7 @@ __all__ = [
     "SandboxBusy",
     "SandboxPool",
     "SandboxUnavailable",
+    "SyncSandbox",
     "TaskFailed",
     "WorkerDied",
 ]

@@ -52,6 +52,7 @@ class SandboxPool:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        self._peak_worker_bytes = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -70,6 +71,11 @@ class SandboxPool:
     def confinement(self) -> Report:
         """What holds around a worker, by measure: "held", or the reason why the kernel refused it."""
         return self._stock.confinement
+
+    @property
+    def peak_worker_bytes(self) -> int:
+        """The most memory that any worker so far has had resident, the pages it shares with the others included."""
+        return self._peak_worker_bytes
 
     async def call(self, task: str, payload: Json, limits: Limits = DEFAULT_LIMITS) -> Json:
         """Runs the registered ``task`` on ``payload`` (JSON) in a fresh process and returns its JSON result.
@@ -175,6 +181,7 @@ class SandboxPool:
     async def _retire(self, worker: WorkerProcess) -> dict[str, Any]:
         try:
             ending = await self._stock.retire(worker)
+            self._peak_worker_bytes = max(self._peak_worker_bytes, int(ending.get("peak_bytes", 0)))
         finally:
             self._workers.discard(worker)
             self._slots.release()
