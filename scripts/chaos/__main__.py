@@ -33,6 +33,7 @@ from services.kernel.database.pool import OUTAGE
 from services.kernel.messaging.broker import Broker
 
 QUERIES = ("effect",) * 17 + ("flaky",) * 2 + ("poison",)
+BREAKING_SECONDS = 25.0
 SETTLE_SECONDS = 240.0
 SETTINGS = {
     "QC_LEASE_SECONDS": "4",
@@ -114,7 +115,8 @@ async def replay_twice(platform: Platform, admin: asyncpg.Connection) -> checks.
         """
         INSERT INTO notifier.dead_letters
             (subscription, topic, message_id, source, attributes, data, error_code, reason, handler, attempt)
-        VALUES ('notifier.alert-raised.v1', 'alert-raised.v1', $1, '/querycraft/grader', $2, $3, 'bug', 'mended', 'h', 1)
+        VALUES
+            ('notifier.alert-raised.v1', 'alert-raised.v1', $1, '/querycraft/grader', $2, $3, 'bug', 'mended', 'h', 1)
         """,
         envelope_id,
         json.dumps(
@@ -168,8 +170,8 @@ async def run(platform: Platform, pubsub: PubSubEmulator | None, jobs: int, seed
     with saboteur.at_work():
         scattering = asyncio.create_task(scatter_until(done, platform, strays))
         submitted = await submit(platform, jobs, seed)
-        while time.monotonic() - began < 25:  # keep breaking things while the rest is worked off
-            await asyncio.sleep(0.2)
+        # Keep breaking things while the rest is worked off.
+        await asyncio.sleep(max(0.0, BREAKING_SECONDS - (time.monotonic() - began)))
         done.set()
         await scattering
     submitting = time.monotonic() - began
