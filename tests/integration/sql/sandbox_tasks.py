@@ -90,7 +90,9 @@ def _execute() -> str:
 
 
 def _start_thread() -> str:
-    threading.Thread(target=print).start()
+    thread = threading.Thread(target=os.getpid)
+    thread.start()
+    thread.join()
     return "done"
 
 

@@ -80,7 +80,6 @@ async def test_every_measure_holds_on_this_machine(pool: SandboxPool) -> None:
         ("socket", "PermissionError"),
         ("fork", "PermissionError"),
         ("execute", "PermissionError"),
-        ("thread", "RuntimeError"),
         ("/etc/passwd", "PermissionError"),
         (f"/proc/{os.getpid()}/environ", "PermissionError"),
         ("write", "PermissionError"),
@@ -91,6 +90,10 @@ async def test_every_measure_holds_on_this_machine(pool: SandboxPool) -> None:
 )
 async def test_a_worker_that_code_took_over_can_do_no_harm(pool: SandboxPool, attempt: str, outcome: str) -> None:
     assert await pool.call("attempt", attempt) == outcome
+
+
+async def test_a_task_may_use_threads(pool: SandboxPool) -> None:
+    assert await pool.call("attempt", "thread") == "done"
 
 
 async def test_a_worker_has_its_own_socket_and_no_other_descriptor(pool: SandboxPool) -> None:

@@ -27,6 +27,7 @@ HELD: Final = "held"
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_M_ARENA_MAX: Final = -8  # malloc.h
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
 
 _OPEN_FILES: Final = 32
@@ -39,6 +40,7 @@ def confine_zygote(code_root: Path) -> Report:
     report: Report = {}
     _try(report, "no_new_privileges", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
     _try(report, "no_capabilities", _drop_capabilities)
+    _try(report, "one_heap", _keep_one_heap)
     _try(report, "closed_file_system", lambda: landlock.restrict_to(_readable(code_root)))
     return report
 
@@ -54,7 +56,8 @@ def confine_worker(parent: int, keep: int) -> Report:
     _limit(report, "no_core_files", resource.RLIMIT_CORE, 0)
     _limit(report, "no_file_writes", resource.RLIMIT_FSIZE, 0)
     _limit(report, "few_open_files", resource.RLIMIT_NOFILE, _OPEN_FILES)
-    _limit(report, "no_new_processes", resource.RLIMIT_NPROC, 0)
+    # Not RLIMIT_NPROC: it counts a user's processes wherever they run, and forbids threads, which a judge may use. The
+    # filter forbids new processes exactly.
     _try(report, "filtered_system_calls", seccomp.install)
     return report
 
@@ -76,7 +79,7 @@ def apply_limits(limits: Limits, base_address_space: int) -> None:
 def _try(report: Report, name: str, measure: Callable[[], object]) -> None:
     try:
         measure()
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, AttributeError) as error:
         report[name] = f"{type(error).__name__}: {error}"
     else:
         report[name] = HELD
@@ -101,6 +104,12 @@ def _drop_capabilities() -> None:
     if libc.capset(header, none) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"capset: {os.strerror(number)}")
+
+
+def _keep_one_heap() -> None:
+    """Else the C library reserves 64 MiB of address space for each thread, which the memory limit would count."""
+    if ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1) != 1:
+        raise OSError("mallopt(M_ARENA_MAX) was refused")
 
 
 def _close_all_but(keep: int) -> None:
