@@ -1,0 +1,55 @@
+"""The notifier's HTTP door."""
+
+import logging
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import WebSocketRequestValidationError
+from fastapi.responses import Response
+from starlette.types import ExceptionHandler
+
+from services.kernel.database.pool import OUTAGE
+from services.kernel.http import Problem, add_health, create_app
+from services.kernel.identity import TokenVerifier
+from services.notifier.api.listing import listing
+from services.notifier.api.sse import server_sent_events
+from services.notifier.api.websocket import refuse_socket, web_socket
+from services.notifier.hub import Hub
+from services.notifier.ports import Notifications
+from services.notifier.settings import NotifierSettings
+
+_logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """
+Notifications about jobs, graded answers and alerts: as a list, as server-sent events and over a WebSocket.
+
+Who sees what: administrators see everything. A signed-in caller sees its own notifications and broadcasts. Anybody
+sees broadcasts, and what concerns a job without an owner when naming the job's id in `about`.
+"""
+
+
+def build_app(settings: NotifierSettings, notifications: Notifications, hub: Hub) -> FastAPI:
+    app = create_app("QueryCraft notifier", _DESCRIPTION)
+    if settings.cors_origins:
+        from starlette.middleware.cors import CORSMiddleware
+
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_headers=["Authorization"])
+    verifier = TokenVerifier(settings)
+    # The stream's path comes before /notifications/{notification_id}.
+    app.include_router(server_sent_events(hub, verifier, settings.stream_seconds))
+    app.include_router(web_socket(hub, verifier, settings.stream_seconds))
+    app.include_router(listing(notifications, verifier))
+    app.add_exception_handler(WebSocketRequestValidationError, cast(ExceptionHandler, refuse_socket))
+
+    async def ready() -> None:
+        await notifications.latest()
+
+    add_health(app, ready)
+    for outage in OUTAGE:
+        app.add_exception_handler(outage, _unavailable)
+    return app
+
+
+async def _unavailable(_: Request, error: Exception) -> Response:
+    _logger.warning("the database is out of reach: %s", error, extra={"action": "http.unavailable"})
+    return Problem(503, "unavailable", "Try again later", headers={"Retry-After": "1"}).response()

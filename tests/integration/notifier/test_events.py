@@ -1,0 +1,93 @@
+"""From an event on the broker to a notification in the table and on the alerts topic."""
+
+import json
+
+import httpx
+import pytest
+
+from contracts import manifest
+from contracts.alerts import NotificationPublished
+from contracts.jobs import JobSucceeded
+from services.kernel.messaging.envelope import unseal
+from tests.integration.notifier.conftest import Running, bearer, new_id, told
+from tests.support.notifier_events import alert, cancelled, failed, graded, succeeded
+
+
+async def published(notifier: Running, number: int) -> list[NotificationPublished]:
+    """The next messages on the alerts topic, read as an outsider would."""
+    [tap] = [sub for sub in manifest.subscriptions_of("outside") if sub.message is NotificationPublished]
+    found = []
+    async with notifier.service.broker.subscribe(tap, capacity=100) as stream:
+        while len(found) < number:
+            deliveries = await stream.pull(100, 5.0)
+            assert deliveries, f"only {len(found)} of {number} were published"
+            found += [unseal(delivery.envelope, NotificationPublished) for delivery in deliveries]
+            await stream.ack(deliveries)
+    return found
+
+
+async def test_every_kind_of_event_is_kept_and_published_once(notifier: Running) -> None:
+    await notifier.publish(succeeded(), failed(), cancelled(), graded(), alert())
+    await told(notifier, 5)
+    messages = await published(notifier, 5)
+    assert {message.type for message in messages} == {
+        "job_succeeded",
+        "job_failed",
+        "job_cancelled",
+        "submission_graded",
+        "dead_letter",
+    }
+    assert all(message.text.ko and message.text.en for message in messages)
+    assert await notifier.count("dead_letters") == 0
+
+
+async def test_the_same_fact_told_again_changes_nothing(notifier: Running) -> None:
+    event = failed(user_id="mina")
+    await notifier.publish(event)
+    await notifier.publish(event, message_id="another message of the same fact")
+    await notifier.publish(succeeded())
+    await told(notifier, 2)
+    assert len(await published(notifier, 2)) == 2
+
+
+async def test_the_trace_and_the_project_reach_the_notification(notifier: Running) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await notifier.publish(failed(), traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    [message] = await published(notifier, 1)
+    assert (message.trace_id, message.project_id) == (trace_id, "querycraft-local")
+    assert message.error_message == "the table is gone"
+
+
+async def test_secrets_of_an_alert_reach_nobody(notifier: Running, http: httpx.AsyncClient) -> None:
+    await notifier.publish(
+        alert(
+            error_message="cannot connect to postgresql://app:hunter2@db/main",
+            stack_trace="Traceback\n  connect(password='hunter2')\nAuthorization: Bearer abcdefgh12345678",
+        )
+    )
+    [message] = await published(notifier, 1)
+    answer = await http.get("/notifications", headers=bearer("root", "admin"))
+    assert answer.status_code == 200, answer.text
+    listed = answer.json()["items"]
+    assert len(listed) == 1
+    for text in (message.model_dump_json(), json.dumps(listed)):
+        assert "hunter2" not in text
+        assert "abcdefgh" not in text
+        assert "Traceback" in text
+
+
+@pytest.mark.parametrize("bad", ["\n", "\0"], ids=["newline", "nul"])
+async def test_an_event_that_can_never_be_kept_becomes_a_dead_letter_and_harms_no_other(
+    notifier: Running, bad: str
+) -> None:
+    await notifier.publish(succeeded(user_id=f"a{bad}b"), succeeded(user_id="mina"), succeeded(user_id="x" * 300))
+    await told(notifier, 3)  # the good one, and one alert about each dead letter
+    rows = await notifier.service.database.fetch("SELECT subscription, error_code FROM dead_letters")
+    subscription = f"notifier.{JobSucceeded.topic()}"
+    assert [tuple(row) for row in rows] == [(subscription, "malformed_name")] * 2
+
+
+async def test_an_id_is_given_to_the_same_fact_only(notifier: Running) -> None:
+    job_id = new_id()
+    await notifier.publish(failed(job_id=job_id, fence=1), failed(job_id=job_id, fence=2), succeeded(job_id=job_id))
+    await told(notifier, 3)
