@@ -97,7 +97,7 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
 
 async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http-error")
+    code = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}.get(error.status_code, "http-error")
     return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
 
 
@@ -138,16 +138,17 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max_body:
-                raise self._problem()
+                raise HTTPException(413, self._title)  # the one exception that body parsing lets through
             return message
 
         await self._app(scope, limited, send)
 
-    def _problem(self) -> Problem:
-        return Problem(413, "body-too-large", f"The request body may have at most {self._max_body:,} bytes")
+    @property
+    def _title(self) -> str:
+        return f"The request body may have at most {self._max_body:,} bytes"
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._problem().response()(scope, receive, send)
+        await Problem(413, "body-too-large", self._title).response()(scope, receive, send)
 
 
 class RequestSpan:
