@@ -1,0 +1,68 @@
+resource "google_cloud_run_v2_worker_pool" "worker" {
+  for_each = local.pull
+
+  name     = "querycraft-${each.key}"
+  location = var.region
+
+  scaling {
+    # Worker pools do not scale by themselves: see the alert policy on the age of the oldest waiting job.
+    manual_instance_count = each.value.min_instances
+  }
+
+  template {
+    service_account = google_service_account.service[each.key].email
+
+    containers {
+      image = var.image
+      args  = ["services.${each.key}.main"]
+
+      resources {
+        limits = {
+          cpu    = each.value.cpu
+          memory = each.value.memory
+        }
+      }
+
+      dynamic "env" {
+        for_each = local.environment[each.key]
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      dynamic "env" {
+        for_each = merge({ QC_DATABASE_URL = local.database_secrets[each.key] }, each.value.secrets)
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.secret[env.value].secret_id
+              version = "latest"
+            }
+          }
+        }
+      }
+
+      dynamic "volume_mounts" {
+        for_each = google_sql_database_instance.main
+        content {
+          name       = "cloudsql"
+          mount_path = "/cloudsql"
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = google_sql_database_instance.main
+      content {
+        name = "cloudsql"
+        cloud_sql_instance {
+          instances = [volumes.value.connection_name]
+        }
+      }
+    }
+  }
+
+  depends_on = [google_secret_manager_secret_iam_member.reader]
+}
