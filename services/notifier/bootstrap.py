@@ -1,6 +1,7 @@
 """Builds the notifier: the only place of this service that opens clients."""
 
 import asyncio
+import logging
 from functools import partial
 
 from contracts import manifest
@@ -20,6 +21,8 @@ PRUNE_SECONDS = 3_600.0
 async def build(settings: NotifierSettings) -> Service:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     foundation = await lay_foundation(NAME, settings)
+    # At INFO the server writes the whole address of every WebSocket, and an access token may be part of it.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     database = foundation.database
     notifications = NotificationsTable(database.pool)
     hub = Hub(notifications, max_clients=settings.max_streams)

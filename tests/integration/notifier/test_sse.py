@@ -87,19 +87,25 @@ async def test_a_bad_token_is_refused(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_stopping_service_says_goodbye(settings: Settings) -> None:
-    async with running(settings()) as notifier, httpx.AsyncClient(base_url=notifier.url) as http:
-        async with http.stream("GET", "/notifications/stream") as response:
-            events = frames(response)
-            assert (await anext(events))["event"] == "ready"
-            notifier.stop.set()
-            assert await anext(events) == {"event": "end", "data": {"reason": "closing"}}
-            assert [frame async for frame in events] == []
+    async with (
+        running(settings()) as notifier,
+        httpx.AsyncClient(base_url=notifier.url) as http,
+        http.stream("GET", "/notifications/stream") as response,
+    ):
+        events = frames(response)
+        assert (await anext(events))["event"] == "ready"
+        notifier.stop.set()
+        assert await anext(events) == {"event": "end", "data": {"reason": "closing"}}
+        assert [frame async for frame in events] == []
 
 
 async def test_one_stream_too_many_is_told_when_to_come_back(settings: Settings) -> None:
-    async with running(settings(max_streams=1)) as notifier, httpx.AsyncClient(base_url=notifier.url) as http:
-        async with http.stream("GET", "/notifications/stream") as first:
-            await take(first, 1)
-            answer = await http.get("/notifications/stream")
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"] == "5"
+    async with (
+        running(settings(max_streams=1)) as notifier,
+        httpx.AsyncClient(base_url=notifier.url) as http,
+        http.stream("GET", "/notifications/stream") as first,
+    ):
+        await take(first, 1)
+        answer = await http.get("/notifications/stream")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"

@@ -87,12 +87,12 @@ async def test_what_was_missed_is_replayed_in_order_before_what_is_new(notifier:
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_can_replay(settings: Settings) -> None:
-    long_text = "x" * 4_000
+    long_text = "no " * 1_300
     jobs = [failed(user_id="mina", error_message=long_text) for _ in range(3_000)]
     async with running(settings()) as notifier:
         # A tiny receive buffer and a paused reader: the server's writes soon block.
         narrow = socket.socket()
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         narrow.setblocking(False)
         await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", notifier.service.settings.http_port))
         address = f"{notifier.sockets}/notifications/ws"
@@ -103,10 +103,14 @@ async def test_a_client_that_does_not_read_is_cut_off_and_can_replay(settings: S
             for start in range(0, len(jobs), 500):
                 await notifier.publish(*jobs[start : start + 500])
             await told(notifier, len(jobs))
-            heard = []
-            with pytest.raises(ConnectionClosed) as closed:
+            heard: list[dict[str, Any]] = []
+
+            async def read_on() -> None:
                 while True:
                     heard.append(await hear(stuck))
+
+            with pytest.raises(ConnectionClosed) as closed:
+                await read_on()
             assert closed.value.rcvd is None or closed.value.rcvd.code == 1013
         last = heard[-1]["id"] if heard else ready["position"]
         assert len(heard) < len(jobs)
