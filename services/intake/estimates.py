@@ -23,7 +23,7 @@ _AHEAD = """
 SELECT worker, (
     SELECT count(*) FROM (
         SELECT 1 FROM ai_jobs WHERE worker = known.worker AND status = 'queued' AND released_at IS NULL LIMIT 10000
-    ) AS some
+    ) AS capped
 ) AS waiting
 FROM dispatch_windows AS known
 """
