@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.message import JsonText, Message
+from contracts.message import JsonText, Long, Message
 
 
 class JobType(StrEnum):
@@ -41,7 +41,7 @@ class JobRequested(Message):
     user_id: str = Field(default="", description="Empty for an anonymous submitter.")
     query: str
     priority: str = Priority.NORMAL
-    fence: int = Field(ge=1)
+    fence: Long = Field(ge=1)
     options: JsonText = "{}"
     requested_at: AwareDatetime
 
@@ -55,8 +55,8 @@ class JobProgressed(Message):
 
     job_id: str
     job_type: str
-    fence: int = Field(ge=1)
-    sequence: int = Field(ge=1)
+    fence: Long = Field(ge=1)
+    sequence: Long = Field(ge=1)
     progress: int = Field(ge=0, le=100)
     step: str
     reported_at: AwareDatetime
@@ -70,7 +70,7 @@ class JobSucceeded(Message):
     job_id: str
     job_type: str
     user_id: str = ""
-    fence: int = Field(ge=1)
+    fence: Long = Field(ge=1)
     result: JsonText
     finished_at: AwareDatetime
 
@@ -86,7 +86,7 @@ class JobFailed(Message):
     job_id: str
     job_type: str
     user_id: str = ""
-    fence: int = Field(ge=0)
+    fence: Long = Field(ge=0)
     error_code: str
     error_message: str
     finished_at: AwareDatetime
@@ -103,7 +103,7 @@ class JobCancelled(Message):
     job_id: str
     job_type: str
     user_id: str = ""
-    fence: int = Field(ge=0)
+    fence: Long = Field(ge=0)
     was_running: bool
     cancelled_at: AwareDatetime
 

@@ -26,6 +26,10 @@ JsonText = Annotated[
 ]
 """A string that holds one JSON document."""
 
+Long = Annotated[int, Field(le=2**63 - 1)]
+"""An integer that fits the topic schemas' 64 bits, with the lower bound of its field: a larger
+one is refused where it is made."""
+
 
 class Record(BaseModel):
     """A value inside a message. Unknown fields are ignored: a newer revision may add some."""

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.message import Message, Record
+from contracts.message import Long, Message, Record
 
 
 class ColumnChange(Record):
@@ -24,7 +24,7 @@ class MetadataRefreshed(Message):
     change: str = Field(description="'created', 'changed', 'refreshed' or 'deleted'.")
     fingerprint: str
     cache_uri: str
-    columns_count: int = Field(ge=0)
-    examples_count: int = Field(ge=0)
+    columns_count: Long = Field(ge=0)
+    examples_count: Long = Field(ge=0)
     column_changes: list[ColumnChange] = Field(default=[])
     generated_at: AwareDatetime

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.message import JsonText, Message, Record
+from contracts.message import JsonText, Long, Message, Record
 
 
 class LocaleText(Record):
@@ -26,7 +26,7 @@ class GradingDataSet(Record):
 
     name: str
     kind: str = Field(description="'base' or 'small'.")
-    row_count: int
+    row_count: Long = Field(ge=0)
     inline: JsonText = Field(default="{}", description="{table: [row]} when small enough, else {}.")
     uri: str = Field(default="", description="gs:// prefix holding <table>.parquet, or empty when inline.")
 
@@ -35,7 +35,7 @@ class Provenance(Record):
     source: str = Field(description="'offline' or 'model'.")
     model: str = ""
     prompt_version: str = ""
-    seed: int
+    seed: Long = Field(ge=0)
 
 
 class ProblemPublished(Message):
@@ -49,7 +49,7 @@ class ProblemPublished(Message):
     job_id: str = ""
     problem_date: str = Field(description="ISO date in Asia/Seoul.")
     data_type: str
-    set_index: int
+    set_index: Long = Field(ge=0)
     difficulty: str
     title: LocaleText
     description: LocaleText

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.message import Message
+from contracts.message import Long, Message
 
 
 class SubmissionGraded(Message):
@@ -23,6 +23,6 @@ class SubmissionGraded(Message):
     score: float = Field(ge=0, le=1, description="Partial credit.")
     mistake_kind: str = ""
     mistake_clause: str = ""
-    attempt: int = Field(ge=1)
-    duration_ms: int = Field(ge=0)
+    attempt: Long = Field(ge=1)
+    duration_ms: Long = Field(ge=0)
     graded_at: AwareDatetime

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for finding in found:
         print(finding, file=sys.stderr)
     if found:
-        print(f"{len(found)} findings", file=sys.stderr)
+        print(f"findings: {len(found)}", file=sys.stderr)
         return 1
     print(f"{len(catalog.messages)} messages, {len(catalog.subscriptions)} subscriptions: {command} done")
     return 0

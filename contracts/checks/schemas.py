@@ -1,5 +1,8 @@
 """Published revisions never change, and the newest one reads all the older ones."""
 
+import math
+from typing import Any
+
 from contracts.checks.compatibility import incompatibilities
 from contracts.checks.finding import Finding
 from contracts.exports.avro import NotPlainJson, avro_schema
@@ -7,6 +10,8 @@ from contracts.exports.catalog import Catalog, read_json, revisions
 from contracts.exports.files import content_digest, recorded_digests, shape_digest
 from contracts.exports.json_schema import json_schema
 from contracts.message import Message
+
+_KEYWORDS = frozenset({"properties", "$defs", "items"})
 
 
 def check_models(catalog: Catalog) -> list[Finding]:
@@ -40,11 +45,28 @@ def _check_expressible(message: type[Message]) -> list[Finding]:
     if factories:
         remedy = "give a literal default, which is copied for each message: Field(default=[])"
         return [Finding(f"the default of {', '.join(factories)} is a factory, which no schema can show", where, remedy)]
+    unbounded = unbounded_integers(json_schema(message))
+    if unbounded:
+        what = f"{', '.join(unbounded)} may exceed the 64 bits of an Avro long"
+        return [Finding(what, where, "declare it contracts.message.Long, with a lower bound: Field(ge=0)")]
     try:
         avro_schema(message)
     except NotPlainJson as error:
         return [Finding(str(error), where, "make the field a plain type with an empty default")]
     return []
+
+
+def unbounded_integers(node: Any, path: str = "") -> list[str]:
+    """Names of the integer fields of a JSON Schema that accept more than 64 bits."""
+    found = []
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if isinstance(value, dict):
+            found += unbounded_integers(value, key if key not in _KEYWORDS else path)
+    if isinstance(node, dict) and node.get("type") == "integer":
+        bounds = (node.get("minimum", -math.inf), node.get("maximum", math.inf))
+        if bounds[0] < -(2**63) or bounds[1] >= 2**63:
+            found.append(path)
+    return found
 
 
 def _check_same_revision(catalog: Catalog, message: type[Message]) -> list[Finding]:
@@ -67,9 +89,10 @@ def _check_same_revision(catalog: Catalog, message: type[Message]) -> list[Findi
 
 def _check_compatible(catalog: Catalog, message: type[Message]) -> list[Finding]:
     found = []
+    recorded = recorded_digests(catalog).get(message.topic(), {})
     for revision in revisions(message):
         path = catalog.json_schema(message, revision)
-        if not path.exists():
+        if f"r{revision}" not in recorded or not path.exists():
             continue
         found += [
             Finding(

@@ -12,6 +12,7 @@ from pydantic import Field
 from contracts.checks.finding import Finding
 from contracts.exports.catalog import Catalog, declared, read_json, to_text
 from contracts.jobs import JobFailed, JobSucceeded
+from contracts.message import Long
 from scripts import contracts as command
 from tests.support.contracts import copied, variant, with_message
 
@@ -45,6 +46,10 @@ MODEL_CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "field retyped": ({"fields": {"fence": (str, ...)}, "revision": 3}, "fence changed its type"),
     "changed without a new revision": ({"fields": {"cause": (str, "")}}, "differs from revision 2 as it was published"),
     "optional field": ({"fields": {"cause": (str | None, None)}, "revision": 3}, "is a union"),
+    "integer without bounds": (
+        {"fields": {"attempts": (Long, 0)}, "revision": 3},
+        "attempts may exceed the 64 bits of an Avro long",
+    ),
     "default factory": (
         {"fields": {"causes": (list[str], Field(default_factory=list))}},
         "default of causes is a factory",
@@ -62,7 +67,7 @@ def test_a_breaking_model_is_refused_and_never_exported(catalog: Catalog, change
 
 
 def test_a_compatible_change_needs_an_example_then_an_export_then_passes(catalog: Catalog) -> None:
-    third = variant(JobFailed, fields={"attempts": (int, 0)}, revision=3)
+    third = variant(JobFailed, fields={"attempts": (Long, Field(default=0, ge=0))}, revision=3)
     changed = with_message(catalog, JobFailed, third)
     path = changed.golden(third, 3)
     assert _the_finding(command.check(changed), "no golden file for revision 3").where == changed.where(path)
@@ -77,6 +82,18 @@ def test_a_compatible_change_needs_an_example_then_an_export_then_passes(catalog
     digests = read_json(changed.digests)["job-failed.v1"]
     assert set(digests) == {"r1", "r2", "r3"}
     assert "golden" in digests["r2"], "the example of a superseded revision is frozen with it"
+
+
+def test_a_revision_that_was_never_deployed_may_be_taken_back(catalog: Catalog) -> None:
+    changed = with_message(catalog, JobFailed, variant(JobFailed, fields={"fence": (str, ...)}))
+    remedy = _the_finding(command.export(changed), "differs from revision 2 as it was published").remedy
+    assert "if r2 was never deployed, delete its entry in contracts/schemas/digests.json" in remedy
+
+    _edit(catalog.digests, lambda content: content["job-failed.v1"].pop("r2"))
+    refused = command.export(changed)
+    assert [finding.what for finding in refused] == [
+        "fence changed its type from 'integer' to 'string': this breaks revision 1",
+    ], "revision 1 still stands"
 
 
 def test_a_text_may_change_without_a_new_revision_but_must_be_exported(catalog: Catalog) -> None:
@@ -202,7 +219,7 @@ def test_the_command_says_what_where_and_what_to_do(
     assert capsys.readouterr().err.splitlines() == [
         "contracts/asyncapi.json: stale: the models or the manifest changed since",
         "    -> run: python -m scripts.contracts export, and commit what it writes",
-        "1 findings",
+        "findings: 1",
     ]
     assert command.main(["export"]) == 0
     assert command.main(["check"]) == 0
