@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def seeded(*parts: object) -> random.Random:
     """A generator that yields the same draws for the same parts everywhere: text seeds by SHA-512."""
-    return random.Random(":".join(map(str, parts)))  # noqa: S311 - reproducible data, not a secret
+    return random.Random(":".join(map(str, parts)))
 
 
 # Share of a day's activity by hour (0..23): quiet nights, a lunch bump, an evening peak.
