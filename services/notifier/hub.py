@@ -11,7 +11,7 @@ comes back with the last id it saw: the table, not the process, remembers what i
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -151,12 +151,14 @@ class Hub:
         finally:
             self._forget(client)
 
-    async def events(self, client: Client, after: int | None) -> AsyncIterator[Event | int]:
+    async def events(self, client: Client, after: int | None) -> AsyncGenerator[Event | int, None]:
         """First the position the stream starts from, then what came after it, each once, in order.
 
-        ``after`` None starts with what comes next. Ends only by the client's end or cancellation.
+        ``after`` None starts with what comes next, and so does a number from the future, which would wait for
+        ever. Ends only by cancellation.
         """
-        position = await self._notifications.latest() if after is None else after
+        latest = await self._notifications.latest()
+        position = latest if after is None else min(after, latest)
         yield position
         while True:
             client.restart()

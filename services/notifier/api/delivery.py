@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from services.kernel.database.pool import OUTAGE
@@ -62,8 +63,9 @@ def _reason(outcome: BaseException | None) -> End | None:
 
 
 async def _send(hub: Hub, client: Client, after: int | None, wire: Wire) -> None:
-    async for item in hub.events(client, after):
-        if isinstance(item, Event):
-            await wire.notify(item)
-        else:
-            await wire.ready(item)
+    async with aclosing(hub.events(client, after)) as events:
+        async for item in events:
+            if isinstance(item, Event):
+                await wire.notify(item)
+            else:
+                await wire.ready(item)

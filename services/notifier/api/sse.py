@@ -54,7 +54,7 @@ def server_sent_events(hub: Hub, verifier: TokenVerifier, stream_seconds: float)
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Live notifications as server-sent events; ``Last-Event-ID`` (or ``after``) replays what was missed first."""
-        position = after if last_event_id is None else _position(last_event_id)
+        position = _position(last_event_id) if last_event_id else after
         reader = viewer(await identity_of(request, verifier, access_token), about)
         return EventStream(hub, reader, position, stream_seconds)
 
