@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import Field
@@ -44,6 +44,10 @@ MODEL_CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "new field without default": ({"fields": {"cause": (str, ...)}, "revision": 3}, "new field cause has no default"),
     "field removed": ({"without": ("error_code",), "revision": 3}, "field error_code was removed"),
     "field retyped": ({"fields": {"fence": (str, ...)}, "revision": 3}, "fence changed its type"),
+    "values narrowed": (
+        {"fields": {"job_type": (Literal["grading", "report"], ...)}, "revision": 3},
+        "job_type now accepts only ['grading', 'report']",
+    ),
     "changed without a new revision": ({"fields": {"cause": (str, "")}}, "differs from revision 2 as it was published"),
     "optional field": ({"fields": {"cause": (str | None, None)}, "revision": 3}, "is a union"),
     "integer without bounds": (

@@ -62,6 +62,13 @@ def test_everything_depended_on_is_there_and_healthy_where_that_is_awaited(compo
                 assert "healthcheck" in services[name]
 
 
+def test_the_bucket_is_made_that_the_services_use(compose: dict[str, Any]) -> None:
+    from services.generator.settings import GeneratorSettings
+
+    bucket = GeneratorSettings.model_fields["dataset_bucket"].default
+    assert f"--default-bucket={bucket}" in compose["services"]["storage"]["command"]
+
+
 def test_ports_are_open_to_this_machine_only(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert published

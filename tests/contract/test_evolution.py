@@ -1,9 +1,11 @@
 """One message evolves: readers take both revisions, and the schema service holds writers to them."""
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import fastavro
 import grpc
 import pytest
 from google.api_core.exceptions import InvalidArgument
@@ -12,7 +14,7 @@ from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.types import Encoding, Schema
 
-from contracts.exports.catalog import Golden, declared, read_golden, revisions
+from contracts.exports.catalog import Golden, declared, read_golden, read_json, revisions
 from contracts.jobs import JobFailed
 from contracts.message import Message
 from scripts.emulators.pubsub import PubSubEmulator
@@ -53,6 +55,21 @@ class TestReaders:
         damaged = Envelope(JobFailed.topic(), NEW.attributes, data)
         with pytest.raises(MalformedMessage, match=r"data is not a querycraft\.job\.failed\.v1 message"):
             unseal(damaged, JobFailed)
+
+
+class TestAvro:
+    """Avro's own resolution rules, for readers that use the schemas and not the models."""
+
+    @pytest.mark.parametrize(("written", "read"), [(1, 2), (2, 1)])
+    def test_each_revision_reads_the_other(self, written: int, read: int) -> None:
+        writer, reader = (fastavro.parse_schema(read_json(CATALOG.avro(JobFailed, r))) for r in (written, read))
+        data = {1: OLD, 2: NEW}[written].data
+        buffer = io.BytesIO()
+        fastavro.schemaless_writer(buffer, writer, data)
+        buffer.seek(0)
+        resolved = fastavro.schemaless_reader(buffer, writer, reader)
+        expected = {**data, "retryable": False} if read == 2 else {k: v for k, v in data.items() if k != "retryable"}
+        assert resolved == expected
 
 
 @dataclass(frozen=True)
