@@ -23,7 +23,9 @@ _logger = logging.getLogger(__name__)
 
 async def job_progressed(message: JobProgressed, unit: UnitOfWork) -> None:
     step = keepable_text(message.step)
-    report = Progress(_job_id(message.job_id), message.fence, message.sequence, message.progress, step)
+    report = Progress(
+        _job_id(message.job_id), message.fence, message.sequence, message.progress, step, message.reported_at
+    )
     unit.defer(_apply_progress, report)
 
 
@@ -31,12 +33,17 @@ async def job_succeeded(message: JobSucceeded, unit: UnitOfWork) -> None:
     result, note = keepable_json(message.result)
     if note:
         _logger.warning("%s", note, extra={"action": "job.result_repaired", "job_id": message.job_id})
-    unit.defer(_apply_ends, End(_job_id(message.job_id), message.fence, Status.COMPLETED, result=result, note=note))
+    unit.defer(
+        _apply_ends,
+        End(_job_id(message.job_id), message.fence, Status.COMPLETED, message.finished_at, result=result, note=note),
+    )
 
 
 async def job_failed(message: JobFailed, unit: UnitOfWork) -> None:
     error = keepable_text(message.error_message) or message.error_code
-    unit.defer(_apply_ends, End(_job_id(message.job_id), message.fence, Status.FAILED, error=error))
+    unit.defer(
+        _apply_ends, End(_job_id(message.job_id), message.fence, Status.FAILED, message.finished_at, error=error)
+    )
 
 
 async def _apply_progress(unit: UnitOfWork, batch: list[Progress]) -> None:

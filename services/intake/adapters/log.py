@@ -11,7 +11,8 @@ from services.intake.domain.jobs import TERMINAL
 
 MAX_EVENTS = 2_000
 _SINCE = """
-SELECT log.job_id, log.seq, log.status, log.progress, log.step, log.error, log.details, log.created_at
+SELECT log.job_id, log.seq, log.status, log.progress, log.step, log.error, log.details,
+    log.reported_at, log.created_at
 FROM unnest($1::uuid[], $2::integer[]) AS watched(job_id, after)
 JOIN ai_job_logs AS log ON log.job_id = watched.job_id AND log.seq > watched.after
 ORDER BY log.job_id, log.seq LIMIT $3
@@ -21,7 +22,8 @@ _LAST = "SELECT coalesce(max(seq), 0) FROM ai_job_logs WHERE job_id = $1"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``seq`` counts a job's events from 1. ``details``: JSON text of an object, or None."""
+    """``seq`` counts a job's events from 1. ``details``: JSON text of an object, or None.
+    ``reported_at``: by the worker's clock; None when no worker said it. ``at``: when it was written."""
 
     job_id: uuid.UUID
     seq: int
@@ -30,6 +32,7 @@ class Event:
     step: str | None
     error: str | None
     details: str | None
+    reported_at: datetime | None
     at: datetime
 
     @property

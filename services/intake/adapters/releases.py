@@ -44,7 +44,8 @@ _SILENT = f"""
 WITH silent AS (
     SELECT id FROM ai_jobs
     WHERE released_at IS NOT NULL AND status IN ('queued', 'processing')
-        AND heartbeat_at < now() - make_interval(secs => CASE status WHEN 'processing' THEN $1::float8 ELSE $2::float8 END)
+        AND heartbeat_at < now() - make_interval(
+            secs => CASE status WHEN 'processing' THEN $1::float8 ELSE $2::float8 END)
     ORDER BY heartbeat_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ), again AS (
     UPDATE ai_jobs AS job SET released_at = now(), heartbeat_at = now(), fence = job.fence + 1, sequence = 0

@@ -4,6 +4,7 @@ anything after a terminal state change nothing."""
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -18,14 +19,14 @@ WITH moved AS (
         log_seq = job.log_seq + (
             job.status = 'queued' OR job.progress < report.progress OR job.current_step IS DISTINCT FROM report.step
         )::integer
-    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[])
-        AS report(id, fence, sequence, progress, step)
+    FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::timestamptz[])
+        AS report(id, fence, sequence, progress, step, reported_at)
     WHERE job.id = report.id AND job.fence = report.fence AND job.sequence < report.sequence
         AND job.status IN ('queued', 'processing')
-    RETURNING job.id, job.log_seq, job.progress, job.current_step
+    RETURNING job.id, job.log_seq, job.progress, job.current_step, report.reported_at
 )
-INSERT INTO ai_job_logs (job_id, seq, status, progress, step)
-SELECT id, log_seq, 'processing', progress, current_step FROM moved
+INSERT INTO ai_job_logs (job_id, seq, status, progress, step, reported_at)
+SELECT id, log_seq, 'processing', progress, current_step, reported_at FROM moved
 ON CONFLICT DO NOTHING
 """
 # The routing that explains where a query was answered joins the result's own metadata, if it is an object.
@@ -41,15 +42,15 @@ WITH ended AS (
             THEN report.result || jsonb_build_object('metadata', coalesce(report.result->'metadata', '{}')
                 || jsonb_build_object('routing', job.metadata->'routing'))
             ELSE report.result END
-    FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::jsonb[], $5::text[], $6::text[])
-        AS report(id, fence, status, result, error, note)
+    FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::jsonb[], $5::text[], $6::text[],
+        $7::timestamptz[]) AS report(id, fence, status, result, error, note, reported_at)
     WHERE job.id = report.id AND job.fence = report.fence AND job.status IN ('queued', 'processing')
     RETURNING job.id, job.type, job.worker, job.status, job.progress, job.current_step, job.error, job.log_seq,
-        report.note, extract(epoch FROM now() - job.created_at)::float8 AS seconds
+        report.note, report.reported_at, extract(epoch FROM now() - job.created_at)::float8 AS seconds
 ), logged AS (
-    INSERT INTO ai_job_logs (job_id, seq, status, progress, step, error, details)
+    INSERT INTO ai_job_logs (job_id, seq, status, progress, step, error, details, reported_at)
     SELECT id, log_seq, status, progress, current_step, error,
-        CASE WHEN note <> '' THEN jsonb_build_object('note', note) END
+        CASE WHEN note <> '' THEN jsonb_build_object('note', note) END, reported_at
     FROM ended
 )
 SELECT type, worker, status, seconds FROM ended
@@ -63,6 +64,7 @@ class Progress:
     sequence: int
     progress: int
     step: str
+    reported_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class End:
     job_id: str
     fence: int
     status: str
+    reported_at: datetime
     result: str | None = None
     error: str | None = None
     note: str = ""
@@ -100,6 +103,7 @@ async def progress(connection: asyncpg.Connection, reports: Sequence[Progress]) 
         [report.sequence for report in reports],
         [report.progress for report in reports],
         [report.step for report in reports],
+        [report.reported_at for report in reports],
     )
 
 
@@ -113,5 +117,6 @@ async def end(connection: asyncpg.Connection, reports: Sequence[End]) -> list[En
         [report.result for report in reports],
         [report.error for report in reports],
         [report.note for report in reports],
+        [report.reported_at for report in reports],
     )
     return [Ended(row["type"], row["worker"], row["status"], row["seconds"]) for row in rows]

@@ -126,6 +126,7 @@ class JobEvent(Wire):
     current_step: str | None
     error: str | None
     details: Any
+    reported_at: datetime | None
     at: datetime
 
 

@@ -52,7 +52,7 @@ def event_view(event: Event) -> str:
     return (
         f'{{"jobId":"{event.job_id}","seq":{event.seq},"status":"{event.status}","progress":{event.progress},'
         f'"currentStep":{_text(event.step)},"error":{_text(event.error)},"details":{event.details or "null"},'
-        f'"at":"{event.at.isoformat()}"}}'
+        f'"reportedAt":{_time(event.reported_at)},"at":{_time(event.at)}}}'
     )
 
 

@@ -59,6 +59,7 @@ CREATE TABLE ai_job_logs (
     step       text,
     error      text,
     details    jsonb,
+    reported_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (job_id, seq)
 );
