@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import quote
 
 from services.kernel.errors import PermanentError, TransientError
 
@@ -106,6 +107,11 @@ class GoogleCloudStorage:
     async def close(self) -> None:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
+
+
+def table_object(prefix: str, table: str) -> str:
+    """Where a table of a data set lies under ``prefix`` (a name or a URI): any table name makes one path segment."""
+    return f"{prefix}/{quote(table, safe='')}.parquet"
 
 
 def split_uri(uri: str) -> tuple[str, str]:

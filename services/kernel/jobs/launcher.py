@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Mapping
@@ -25,9 +26,12 @@ from services.kernel.jobs.worker import Worker
 from services.kernel.messaging.backoff import delay
 from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import seal
+from services.kernel.messaging.outbox import Relay
 
 if TYPE_CHECKING:
     from google.cloud.run_v2 import JobsAsyncClient
+
+    from services.kernel.runtime import Service
 
 _logger = logging.getLogger(__name__)
 
@@ -82,6 +86,37 @@ async def run_launched(worker: Worker, database: Database, job_id: str) -> None:
             return
         await asyncio.sleep(delay(attempt, subscription.min_backoff, subscription.max_backoff))
     raise TransientError(f"job {job_id} could not be run to its end; its run is left to whoever holds it")
+
+
+async def run_one_job(service: "Service", job_id: str) -> None:
+    """The whole life of a launched process: run the job, publish what it said, close everything.
+
+    SIGTERM stops it at once; the run is let go of, and intake releases the job anew.
+
+    Raises:
+        PermanentError, TransientError: see ``run_launched``.
+    """
+    [worker] = service.workers
+    relay = Relay(service.database.pool, service.broker)
+    service.database.when_emitted(relay.wake)
+    relaying = asyncio.create_task(relay.run())
+    work = asyncio.create_task(run_launched(worker, service.database, job_id))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        _logger.warning("stopped before the end", extra={"action": "job.abandoned", "job_id": job_id})
+    finally:
+        relay.stop()
+        await relaying
+        while await relay.publish_batch():
+            continue
+        for close in service.on_close:
+            await close()
+        await service.broker.close()
+        await service.database.close()
+        telemetry.flush()
 
 
 async def _request_of(database: Database, job_id: str) -> JobRequested:

@@ -1,0 +1,93 @@
+"""Builds the generator: the only place of this service that opens clients."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from contracts import manifest
+from contracts.jobs import JobCancelled, JobRequested, JobType
+from services.generator.adapters.composing import compose
+from services.generator.adapters.problem_sets import PostgresProblemSets
+from services.generator.adapters.process import ProcessComposer
+from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
+from services.generator.domain import OrderDefaults
+from services.generator.handlers import Generation, generate_problems, logged, publish_tip
+from services.generator.settings import GeneratorSettings
+from services.kernel.assembly import lay_foundation
+from services.kernel.database.unit_of_work import Database
+from services.kernel.http import add_health, create_app
+from services.kernel.jobs.context import JobContext, JobHandler
+from services.kernel.jobs.launcher import ChildProcessLauncher, CloudRunLauncher, hand_over
+from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.messaging.consumer import Consumer, Route
+from services.kernel.runtime import Service
+from services.kernel.storage import GoogleCloudStorage
+
+NAME = "generator"
+
+
+async def build(settings: GeneratorSettings, *, launched: bool = False) -> Service:
+    """``launched``: for one long job in a process of its own, which hands over to nobody.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role.
+    """
+    foundation = await lay_foundation(NAME, settings)
+    database, broker = foundation.database, foundation.broker
+    objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    launcher = None if launched else _launcher(settings)
+    pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
+    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
+    route = JobRoute(
+        by_message[JobRequested],
+        _handlers(settings, database, objects, pass_on),
+        concurrency=settings.worker_concurrency,
+        time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
+    )
+    project = settings.google_cloud_project
+    app = create_app("QueryCraft generator", "Makes practice problems and tips as jobs; this door is for operations.")
+
+    async def ready() -> None:
+        await database.fetchrow("SELECT 1")
+
+    add_health(app, ready)
+    return Service(
+        NAME,
+        settings,
+        database,
+        broker,
+        consumers=[
+            Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database, project_id=project)
+        ],
+        workers=[Worker(route, broker, database, project_id=project)],
+        app=app,
+        on_close=[objects.close] if launcher is None else [launcher.close, objects.close],
+    )
+
+
+def _launcher(settings: GeneratorSettings) -> ChildProcessLauncher | CloudRunLauncher:
+    if settings.launcher == "cloud_run":
+        return CloudRunLauncher(settings.google_cloud_project, settings.region)
+    return ChildProcessLauncher()
+
+
+def _handlers(
+    settings: GeneratorSettings,
+    database: Database,
+    objects: GoogleCloudStorage,
+    pass_on: Callable[[JobContext], Awaitable[None]] | None,
+) -> dict[str, JobHandler]:
+    ports = Generation(
+        composer=ProcessComposer(compose),
+        sets=PostgresProblemSets(database),
+        objects=objects,
+        defaults=OrderDefaults(settings.default_count, settings.max_count, settings.base_rows),
+        long_count=settings.long_count,
+        pass_on=pass_on,
+    )
+    log = PostgresWorkerLog(database)
+    return {
+        JobType.PROBLEM_GENERATION: logged(partial(generate_problems, ports=ports), log),
+        JobType.DAILY_TIP: logged(partial(publish_tip, tips=PostgresTips(database)), log),
+    }

@@ -1,0 +1,119 @@
+"""What the generator's handlers need from outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from contracts.problems import GradingDataSet
+from services.generator.domain import BaseSet, Chunk, GenerationOrder, NewProblem, ProblemSet
+
+
+@dataclass(frozen=True)
+class Composing:
+    """Step ``name`` has begun; ``fraction`` of the problems wanted, 0..1, are behind it."""
+
+    name: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to begin: ``chunks`` of the set exist already, with ``made`` problems; none of ``known`` may come again."""
+
+    order: GenerationOrder
+    seed: int
+    wanted: int
+    chunks: int
+    made: int
+    known: Collection[str]
+
+
+Made = Composing | BaseSet | Chunk
+
+
+class Composer(Protocol):
+    def compose(self, start: Start) -> AbstractAsyncContextManager[AsyncIterator[Made]]:
+        """Make problems off the event loop; the base set comes once, before any chunk.
+
+        Leaving the context ends the work at once, finished or not. Iteration raises:
+            PermanentError: these problems cannot be made.
+            TransientError: whatever made them died.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class StoredProblem:
+    id: UUID
+    problem: NewProblem
+    datasets: tuple[GradingDataSet, ...]
+
+
+class ProblemSets(Protocol):
+    """The generator's own memory. Methods that take a connection join its transaction."""
+
+    async def claim(self, order: GenerationOrder, job_id: UUID) -> ProblemSet | UUID:
+        """The set this job fills, or the id of the live job that is filling it."""
+        ...
+
+    async def known_fingerprints(self, data_type: str) -> frozenset[str]:
+        """Of the reference SQL made in the last 90 days."""
+        ...
+
+    async def add(self, place: ProblemSet, job_id: UUID, base: GradingDataSet, chunk: Chunk) -> ProblemSet:
+        """Keep a chunk as drafts; problems whose title the set has already are dropped and counted.
+
+        Raises:
+            TransientError: another job took the set over.
+        """
+        ...
+
+    async def problems(self, place: ProblemSet) -> list[StoredProblem]:
+        """Drafts or published, in the order in which they were made."""
+        ...
+
+    async def publish(self, connection: asyncpg.Connection, place: ProblemSet, job_id: UUID) -> None:
+        """Mark the set and its drafts as published.
+
+        Raises:
+            TransientError: another job took the set over.
+        """
+        ...
+
+
+class Tips(Protocol):
+    async def keep(
+        self, connection: asyncpg.Connection, tip_date: date, content: Mapping[str, str], category: str
+    ) -> None:
+        """Keep the day's tip unless the day has one."""
+        ...
+
+    async def of(self, tip_date: date) -> dict[str, Any] | None:
+        """``{content: {ko, en}, category}`` of the day, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One run of one job. ``model_used``: 'offline' when no model was asked."""
+
+    job_type: str
+    job_id: UUID
+    status: str
+    duration_ms: int
+    model_used: str = "offline"
+    tokens_used: int = 0
+    error_message: str = ""
+
+
+class WorkerLog(Protocol):
+    async def write(self, entry: LogEntry, connection: asyncpg.Connection | None = None) -> None:
+        """Add a row, on ``connection``'s transaction when there is one."""
+        ...

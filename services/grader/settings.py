@@ -1,0 +1,20 @@
+"""The grader's settings; see ``ServiceSettings`` for those every service shares."""
+
+from pydantic import Field
+
+from services.kernel.settings import ServiceSettings
+
+
+class GraderSettings(ServiceSettings):
+    dataset_bucket: str = "querycraft-datasets"
+    """Only read from, by the URIs inside ``problem-published``."""
+    sandbox_size: int = Field(default=2, ge=1, le=64)
+    """Learners' queries at once, each in a process of its own."""
+    worker_concurrency: int = Field(default=8, ge=1, le=256)
+    """Grading jobs at once; those beyond ``sandbox_size`` wait for a sandbox."""
+    judge_budget_ms: int = Field(default=2_000, ge=50, le=60_000)
+    """How long one judgement may search for a data set that tells an answer from the reference."""
+    base_sets_held: int = Field(default=8, ge=1, le=256)
+    """Base data sets kept in the sandbox's memory, the least recently used one dropped first."""
+    unknown_problem_seconds: float = Field(default=10.0, ge=0)
+    """For so long after a submission its problem may still be on its way from the generator."""
