@@ -1,0 +1,292 @@
+"""The notifier as clients feel it: from an event to their WebSocket, and a burst of alerts.
+
+    python -m scripts.bench.notifications
+
+A real notifier process on the embedded broker; this process publishes the events and holds the sockets.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import jwt
+import psutil
+
+from contracts.alerts import AlertRaised
+from contracts.message import Message
+from scripts.embedded.platform import Options, Platform, running, temporary_directory
+from services.kernel.messaging.embedded import EmbeddedBroker
+from services.kernel.messaging.envelope import seal
+
+CLIENTS = 1_000
+OWN_EVENTS = 400
+OWN_EVENTS_PER_SECOND = 40
+BROADCASTS = 10
+BURST = 10_000
+PUBLISH_BATCH = 500
+ADMINISTRATOR = "bench-administrator"
+SETTLE_SECONDS = 120.0
+
+
+class Socket(asyncio.Protocol):
+    """A WebSocket client reduced to reading: a full one, a thousand times, would measure itself."""
+
+    def __init__(self, request: bytes, on_text: Callable[[dict[str, Any]], None]) -> None:
+        self._request = request
+        self._on_text = on_text
+        self._buffer = bytearray()
+        self._open = False
+        self.transport: asyncio.Transport | None = None
+        self.ready = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no other
+        self.transport = transport
+        transport.write(self._request)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error or ConnectionError("the notifier closed the connection"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._open:
+            head, end, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+            if not end:
+                return
+            if b" 101 " not in head.split(b"\r\n")[0]:
+                self.ready.set_exception(ConnectionError(head.decode()))
+                return
+            self._open = True
+            self._buffer = bytearray(rest)
+        while (frame := self._take()) is not None:
+            self._hear(*frame)
+
+    def _take(self) -> tuple[int, bytes] | None:
+        """One whole unmasked frame (RFC 6455, section 5.2): its opcode and payload."""
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        start, size = 2, buffer[1] & 0x7F
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            if len(buffer) < start:
+                return None
+            size = int.from_bytes(buffer[2:start], "big")
+        if len(buffer) < start + size:
+            return None
+        payload = bytes(buffer[start : start + size])
+        opcode = buffer[0] & 0x0F
+        del buffer[: start + size]
+        return opcode, payload
+
+    def _hear(self, opcode: int, payload: bytes) -> None:
+        if opcode == 0x9 and self.transport is not None:  # a ping wants its pong, masked with zeros
+            self.transport.write(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+        if opcode != 0x1:
+            return
+        message = json.loads(payload)
+        if message["event"] == "ready":
+            self.ready.set_result(None)
+        else:
+            self._on_text(message)
+
+
+def measure() -> dict[str, Any]:
+    """Milliseconds from publishing an event to its arrival, and what became of a burst.
+
+    Raises:
+        RuntimeError: a notification was lost or came twice.
+    """
+    with temporary_directory() as directory, running(Options(directory, services=("notifier",))) as platform:
+        return asyncio.run(_measure(platform))
+
+
+async def _measure(platform: Platform) -> dict[str, Any]:
+    pool = await asyncpg.create_pool(platform.database_url("notifier"), min_size=2, max_size=4)
+    broker = EmbeddedBroker(pool)
+    process = psutil.Process(platform.processes["notifier"].pid)
+    try:
+        memory_before = process.memory_info().rss
+        async with _Audience.connected(platform, CLIENTS) as audience:
+            own = await _own_events(broker, audience)
+            broadcasts = await _broadcasts(broker, audience)
+            memory = process.memory_info().rss
+        burst = await _burst(platform, broker, pool)
+    finally:
+        await broker.close()
+        await pool.close()
+    return {
+        "clients": CLIENTS,
+        "event_to_websocket_ms": _percentiles(own),
+        "broadcast_to_every_client_ms": _percentiles(broadcasts),
+        "memory_mb": {"idle": memory_before // 2**20, "with_clients": memory // 2**20},
+        "burst": burst,
+    }
+
+
+class _Audience:
+    """Connected clients; ``arrived`` collects (event, client) -> the moment it was heard."""
+
+    def __init__(self) -> None:
+        self.arrived: dict[tuple[str, int], float] = {}
+        self.twice = 0
+        self.sockets: list[Socket] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, platform: Platform, number: int) -> AsyncIterator["_Audience"]:
+        audience = cls()
+        try:
+            for client in range(number):
+                audience.sockets.append(
+                    await _connect(platform, _token(platform, f"user-{client}"), audience._listener(client))
+                )
+            yield audience
+        finally:
+            for socket in audience.sockets:
+                if socket.transport is not None:
+                    socket.transport.abort()
+
+    def _listener(self, client: int) -> Callable[[dict[str, Any]], None]:
+        def hear(message: dict[str, Any]) -> None:
+            key = (message["data"]["about"], client)
+            self.twice += key in self.arrived
+            self.arrived.setdefault(key, time.perf_counter())
+
+        return hear
+
+
+async def _own_events(broker: EmbeddedBroker, audience: _Audience) -> list[float]:
+    """Events for one client each, at a steady pace."""
+    published: dict[tuple[str, int], float] = {}
+    for number in range(OWN_EVENTS):
+        client = number * 7 % CLIENTS
+        published[f"own-{number}", client] = time.perf_counter()
+        await _publish(broker, [_alert(f"own-{number}", user_id=f"user-{client}")])
+        await asyncio.sleep(1 / OWN_EVENTS_PER_SECOND)
+    return await _latencies(audience, published)
+
+
+async def _broadcasts(broker: EmbeddedBroker, audience: _Audience) -> list[float]:
+    """Events for every client at once."""
+    published: dict[tuple[str, int], float] = {}
+    for number in range(BROADCASTS):
+        now = time.perf_counter()
+        published |= {(f"all-{number}", client): now for client in range(CLIENTS)}
+        await _publish(broker, [_alert(f"all-{number}", details='{"audience":"everyone"}')])
+        await asyncio.sleep(1.0)
+    return await _latencies(audience, published)
+
+
+async def _latencies(audience: _Audience, published: dict[tuple[str, int], float]) -> list[float]:
+    await _until(lambda: published.keys() <= audience.arrived.keys(), f"{len(published)} notifications")
+    if audience.twice:
+        raise RuntimeError(f"{audience.twice} notifications were pushed twice")
+    return [(audience.arrived[key] - sent) * 1000 for key, sent in published.items()]
+
+
+async def _burst(platform: Platform, broker: EmbeddedBroker, pool: asyncpg.Pool) -> dict[str, Any]:
+    """Alerts as fast as they can be published, heard by one administrator over one socket."""
+    heard: dict[str, int] = {}
+
+    def hear(message: dict[str, Any]) -> None:
+        about = message["data"]["about"]
+        heard[about] = heard.get(about, 0) + 1
+
+    socket = await _connect(platform, _token(platform, ADMINISTRATOR, "admin"), hear)
+    started = time.perf_counter()
+    alerts = [_alert(f"burst-{number}") for number in range(BURST)]
+    for start in range(0, BURST, PUBLISH_BATCH):
+        await _publish(broker, alerts[start : start + PUBLISH_BATCH])
+    published = time.perf_counter() - started
+    await _until(lambda: len(heard) >= BURST, f"{BURST} alerts of the burst")
+    pushed = time.perf_counter() - started
+    if socket.transport is not None:
+        socket.transport.abort()
+    kept = await pool.fetchval("SELECT count(*) FROM notifications WHERE about LIKE 'burst-%'")
+    dead = await pool.fetchval("SELECT count(*) FROM dead_letters")
+    if kept != BURST or dead or max(heard.values()) > 1:
+        raise RuntimeError(f"of {BURST} alerts {kept} were kept, {dead} became dead letters, some were pushed twice")
+    return {
+        "alerts": BURST,
+        "kept": kept,
+        "pushed": len(heard),
+        "seconds_to_publish": round(published, 2),
+        "seconds_to_push": round(pushed, 2),
+        "alerts_per_second": round(BURST / pushed),
+    }
+
+
+async def _connect(platform: Platform, token: str, on_text: Callable[[dict[str, Any]], None]) -> Socket:
+    port = platform.ports["notifier"]
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET /notifications/ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ).encode()
+    _, socket = await asyncio.get_running_loop().create_connection(lambda: Socket(request, on_text), "127.0.0.1", port)
+    await asyncio.wait_for(socket.ready, SETTLE_SECONDS)
+    return socket
+
+
+async def _publish(broker: EmbeddedBroker, messages: Sequence[Message]) -> None:
+    for outcome in await broker.publish([seal(message, "bench") for message in messages]):
+        if outcome is not None:
+            raise outcome
+
+
+async def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.perf_counter() + SETTLE_SECONDS
+    while not holds():
+        if time.perf_counter() > deadline:
+            raise RuntimeError(f"{what} did not all arrive within {SETTLE_SECONDS:.0f} s")
+        await asyncio.sleep(0.01)
+
+
+def _alert(about: str, **fields: str) -> AlertRaised:
+    return AlertRaised(
+        alert_id=about,
+        alert_type="benchmark",
+        severity="info",
+        source="bench",
+        about=about,
+        error_message="an error of an ordinary length, as services raise them",
+        stack_trace="Traceback (most recent call last):\n" + '  File "x.py", line 1, in run\n' * 10,
+        raised_at=datetime.now(UTC),
+        **fields,
+    )
+
+
+def _token(platform: Platform, user_id: str, *roles: str) -> str:
+    claims = {
+        "sub": user_id,
+        "roles": list(roles),
+        "iss": "querycraft",
+        "aud": "querycraft",
+        "exp": datetime.now(UTC) + timedelta(minutes=15),
+    }
+    return jwt.encode(claims, platform.identity_key, "HS256")
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(values, n=100)
+    return {name: round(cuts[rank - 1], 1) for name, rank in (("p50", 50), ("p95", 95), ("p99", 99))} | {
+        "max": round(max(values), 1)
+    }
+
+
+def main() -> None:
+    print(json.dumps(measure(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
