@@ -1,8 +1,11 @@
 """Who gets a message, and what it looks like when it arrives."""
 
+import asyncio
+
+from contracts.manifest import Subscription
 from services.kernel.errors import PermanentError
 from services.kernel.messaging.envelope import MAX_DATA_BYTES, Envelope
-from tests.integration.messaging.scenario import numbers, ping, publish, quiet, take, take_and_ack
+from tests.integration.messaging.scenario import WAIT, numbers, ping, publish, quiet, take_and_ack
 from tests.support.brokers import FILTERED, OTHER, PLAIN, Ping
 
 
@@ -39,18 +42,27 @@ async def test_a_filter_takes_only_what_matches_every_attribute(kit):
 
 
 async def test_two_consumers_of_one_subscription_share_its_messages(kit):
+    expected = list(range(40))
+    seen: list[int] = []
+
+    async def consume(stream):
+        while len(seen) < len(expected):
+            deliveries = await stream.pull(5, 0.2)
+            seen.extend(numbers(deliveries))
+            await stream.ack(deliveries)
+
     async with (
         kit.connect() as one,
         kit.connect() as two,
-        one.subscribe(PLAIN, capacity=1) as first,
-        two.subscribe(PLAIN, capacity=1) as second,
+        one.subscribe(PLAIN, capacity=5) as first,
+        two.subscribe(PLAIN, capacity=5) as second,
     ):
-        await publish(one, ping(1), ping(2))
-        held = await take(first, 1) + await take(second, 1)
-        assert sorted(numbers(held)) == [1, 2]
-        await first.ack(held[:1])
-        await second.ack(held[1:])
+        await publish(one, *(ping(number) for number in expected))
+        async with asyncio.timeout(WAIT):
+            await asyncio.gather(consume(first), consume(second))
         assert await quiet(first)
+        assert await quiet(second)
+    assert sorted(seen) == expected
 
 
 async def test_a_message_arrives_as_it_was_sent(kit):
@@ -109,8 +121,6 @@ async def test_what_cannot_be_published_is_refused_and_the_rest_goes_out(kit):
 
 
 async def test_missing_names_what_does_not_exist(kit):
-    from contracts.manifest import Subscription
-
     stranger = Subscription(Ping, "stranger")
     async with kit.connect() as broker:
         assert await broker.missing([Ping.topic()], [PLAIN, FILTERED]) == []

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _CHECKS_AT_ONCE = 8
 _CHECK_TIMEOUT = 20.0
+_ACK_IDS_A_REQUEST = 1000
+_HAND_BACK_TIMEOUT = 5.0
 
 
 class PubSubBroker:
@@ -98,9 +100,9 @@ class PubSubBroker:
     @property
     def _subscriber(self) -> Any:
         if self._made_subscriber is None:
-            from google.cloud import pubsub_v1
+            from services.kernel.messaging.pubsub.clients import subscriber_client
 
-            self._made_subscriber = pubsub_v1.SubscriberClient()
+            self._made_subscriber = subscriber_client()
         return self._made_subscriber
 
     def _refusal(self, envelope: Envelope) -> PermanentError | None:
@@ -111,12 +113,24 @@ class PubSubBroker:
     def _subscription_path(self, subscription: Subscription) -> str:
         return f"projects/{self._project}/subscriptions/{subscription.name}"
 
+    def _hand_back(self, path: str, ack_ids: list[str]) -> None:
+        from services.kernel.messaging.pubsub.failures import typed
+
+        with typed("hand back deliveries"):
+            for start in range(0, len(ack_ids), _ACK_IDS_A_REQUEST):
+                self._subscriber.modify_ack_deadline(
+                    subscription=path,
+                    ack_ids=ack_ids[start : start + _ACK_IDS_A_REQUEST],
+                    ack_deadline_seconds=0,
+                    timeout=_HAND_BACK_TIMEOUT,
+                )
+
     @asynccontextmanager
     async def _open(self, subscription: Subscription, capacity: int) -> AsyncIterator[Stream]:
         from services.kernel.messaging.pubsub.stream import PubSubStream
 
         stream = PubSubStream(
-            self._subscriber, self._subscription_path(subscription), subscription, capacity, self._max_lease
+            subscription, self._subscription_path(subscription), capacity, self._max_lease, self._hand_back
         )
         try:
             yield stream

@@ -14,8 +14,7 @@ from google.cloud.pubsub_v1.subscriber.scheduler import Scheduler
 class LoopScheduler(Scheduler):  # type: ignore[misc]  # the client ships no types
     """Runs the subscriber's callbacks on the event loop, many to one wake-up, instead of on a pool of threads.
 
-    It remembers what is unsettled, so that the client's own shutdown hands it back: the client
-    nacks the messages its scheduler reports as dropped, then sends its last requests.
+    It remembers what is unsettled, for the stream to hand back when the client has ended.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -44,12 +43,19 @@ class LoopScheduler(Scheduler):  # type: ignore[misc]  # the client ships no typ
             self._loop.call_soon_threadsafe(self._run)
 
     def shutdown(self, await_msg_callbacks: bool = False) -> list[Message]:
+        """Schedule nothing more. Nothing is reported as dropped: the client would nack it too early."""
         with self._lock:
             self._closed = True
             self._arrived.clear()
-            unsettled = list(self._unsettled.values())
+        return []
+
+    def take_unsettled(self) -> list[str]:
+        """The ack ids still on the books, taken off them."""
+        with self._lock:
+            self._closed = True
+            unsettled = list(self._unsettled)
             self._unsettled.clear()
-            return unsettled
+        return unsettled
 
     def settled(self, message: Message) -> bool:
         """Take the message off the books; False when the stream that delivered it has already given it back."""

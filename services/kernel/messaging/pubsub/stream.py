@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.cloud import pubsub_v1
@@ -14,6 +15,7 @@ from services.kernel.errors import TransientError
 from services.kernel.messaging.backoff import delay as backoff
 from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import Envelope
+from services.kernel.messaging.pubsub.clients import subscriber_client
 from services.kernel.messaging.pubsub.scheduler import LoopScheduler
 
 _logger = logging.getLogger(__name__)
@@ -25,16 +27,26 @@ _HEALTHY_SECONDS = 60.0
 """A stream that lived this long starts its backoff anew."""
 _CLOSE_SECONDS = 10.0
 """How long a closing stream waits for a service that does not answer."""
+_REDELIVERY_MARGIN = 5.0
 _MAX_HELD_BYTES = 100_000_000
 
 
 class PubSubStream:
-    """``max_lease``: seconds after which a delivery that was never settled is given up to others."""
+    """``max_lease``: seconds after which a delivery that was never settled is given up to others.
+    ``hand_back``: nacks ack ids of ``path``; blocking. It must not use the stream's own channel.
+    """
 
-    def __init__(self, client: Any, path: str, subscription: Subscription, capacity: int, max_lease: float) -> None:
-        self._client = client
+    def __init__(
+        self,
+        subscription: Subscription,
+        path: str,
+        capacity: int,
+        max_lease: float,
+        hand_back: Callable[[str, list[str]], None],
+    ) -> None:
         self._path = path
         self._subscription = subscription
+        self._hand_back = hand_back
         extension = min(max(subscription.ack_deadline, _SHORTEST_LEASE), _LONGEST_LEASE)
         self._flow = pubsub_v1.types.FlowControl(
             max_messages=capacity,
@@ -46,7 +58,7 @@ class PubSubStream:
         self._ready: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
         self._failure: Exception | None = None
-        self._scheduler: LoopScheduler | None = None
+        self._order = NackedKeys(subscription.max_backoff + _REDELIVERY_MARGIN) if subscription.ordered else None
         self._keeper = asyncio.create_task(self._keep_open())
 
     async def pull(self, limit: int, wait: float) -> list[Delivery]:
@@ -75,6 +87,8 @@ class PubSubStream:
         """See ``Stream.nack``."""
         scheduler, message = _receipt(delivery)
         if scheduler.settled(message):
+            if self._order is not None:
+                self._order.nacked(message)
             message.nack()
 
     async def close(self) -> None:
@@ -102,7 +116,8 @@ class PubSubStream:
 
     async def _run_once(self) -> None:
         scheduler = LoopScheduler(asyncio.get_running_loop())
-        future = self._client.subscribe(
+        client = subscriber_client()
+        future = client.subscribe(
             self._path,
             callback=lambda message: self._receive(scheduler, message),
             flow_control=self._flow,
@@ -111,27 +126,73 @@ class PubSubStream:
         ended: asyncio.Future[Any] = asyncio.wrap_future(future)
         try:
             await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            future.cancel()  # returns at once; the client shuts down on a thread of its own
-            _, waiting = await asyncio.wait([ended], timeout=_CLOSE_SECONDS)
-            if waiting:
-                _logger.warning(
-                    "%s could not hand back its deliveries within %.0f s, their leases will run out",
-                    self._subscription.name,
-                    _CLOSE_SECONDS,
-                    extra={"action": "broker.hand_back_failed"},
-                )
-            raise
         finally:
-            # Those the client has given back must not reach a consumer any more.
-            self._ready = deque(item for item in self._ready if _receipt(item)[0] is not scheduler)
+            future.cancel()  # returns at once; the client shuts down and sends its last acks on its own threads
+            await self._end(scheduler, client, ended)
+
+    async def _end(self, scheduler: LoopScheduler, client: Any, ended: "asyncio.Future[Any]") -> None:
+        _, waiting = await asyncio.wait([ended], timeout=_CLOSE_SECONDS)
+        # Only with its channel closed does the service surely send nothing more this way: what
+        # is handed back earlier may come right back to the stream that is going.
+        client.close()
+        unsettled = scheduler.take_unsettled()
+        self._ready = deque(item for item in self._ready if _receipt(item)[0] is not scheduler)
+        if waiting:
+            _logger.warning(
+                "the client of %s did not end within %.0f s",
+                self._subscription.name,
+                _CLOSE_SECONDS,
+                extra={"action": "broker.close_abandoned"},
+            )
+        try:
+            await asyncio.to_thread(self._hand_back, self._path, unsettled)
+        except TransientError as error:
+            _logger.warning(
+                "%s could not hand back %d deliveries, their leases will run out: %s",
+                self._subscription.name,
+                len(unsettled),
+                error,
+                extra={"action": "broker.hand_back_failed"},
+            )
 
     def _receive(self, scheduler: LoopScheduler, message: Message) -> None:
-        envelope = Envelope(
-            self._subscription.topic, dict(message.attributes), message.data, message.ordering_key or ""
-        )
+        attributes = dict(message.attributes)
+        if not self._subscription.accepts(attributes):
+            # The service filters before it delivers; its emulator takes filters and ignores them.
+            scheduler.settled(message)
+            message.ack()
+            return
+        if self._order is not None and self._order.too_early(message):
+            scheduler.settled(message)
+            message.nack()
+            return
+        envelope = Envelope(self._subscription.topic, attributes, message.data, message.ordering_key or "")
         self._ready.append(Delivery(envelope, message.delivery_attempt or 1, (scheduler, message)))
         self._arrived.set()
+
+
+class NackedKeys:
+    """Keeps a nacked message ahead of the newer ones of its ordering key.
+
+    The client releases the next message of a key as soon as the one before is settled, nacked
+    or not, counting on the service to deliver the whole key again.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._waiting: dict[str, tuple[str, float]] = {}
+
+    def nacked(self, message: Message) -> None:
+        if message.ordering_key:
+            self._waiting[message.ordering_key] = (message.message_id, time.monotonic() + self._patience)
+
+    def too_early(self, message: Message) -> bool:
+        """Whether the message must wait; not for longer than the nacked one may take to come, here or elsewhere."""
+        awaited, until = self._waiting.get(message.ordering_key, ("", 0.0))
+        if awaited and awaited != message.message_id and time.monotonic() < until:
+            return True
+        self._waiting.pop(message.ordering_key, None)
+        return False
 
 
 def _receipt(delivery: Delivery) -> tuple[LoopScheduler, Message]:
