@@ -185,16 +185,18 @@ class _Scope:
             self._check_table_function(sql, table.this)
             return None
         parts = [part.name for part in table.parts] if isinstance(table, exp.Table) else []
-        lowered = [part.lower() for part in parts]
+        # BigQuery's quoted path, and INFORMATION_SCHEMA's views, arrive as one name with dots in it.
+        dotted = parts if self._dialect == "duckdb" else ".".join(parts).split(".")
+        lowered = [part.lower() for part in dotted]
         name = ".".join(parts)
         where = _position(sql, table)
         if not parts or not all(parts) or (self._dialect == "duckdb" and allowlist.looks_external(parts)):
             raise Refused("external_source", subject=name, position=where)
         if allowlist.is_system_table(lowered):
             raise Refused("system_table", subject=name, position=where)
-        if len(parts) == 1 and lowered[0] in self._defined:
+        if len(lowered) == 1 and lowered[0] in self._defined:
             return None
-        if self._dialect == "bigquery" and len(parts) > 1 and lowered[0] in self._sources:
+        if self._dialect == "bigquery" and len(lowered) > 1 and lowered[0] in self._sources:
             return None
         if self._allowed is not None and not self._is_allowed(lowered):
             raise Refused("unknown_table", subject=name, position=where)

@@ -31,7 +31,7 @@ def run_query(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
         _check_engine_agrees(connection, sql, checked.tree.key)
         result = ResultSet.fetch(connection, sql, context.limits.result_rows)
     except Refused as refusal:
-        raise refused(refusal) from None
+        raise (_syntax_error(connection, sql, refusal) if refusal.code == "syntax" else refused(refusal)) from None
     except engine_error() as error:
         raise database_failure(error) from None
     if result.truncated:
@@ -64,6 +64,18 @@ def database_failure(error: Exception) -> TaskFailed | LimitExceeded:
     except ValueError:
         details = {"exception_type": type(error).__name__.removesuffix("Exception"), "exception_message": text}
     return TaskFailed("database", str(details.get("exception_message", text)), details)
+
+
+def _syntax_error(connection: duckdb.DuckDBPyConnection, sql: str, refusal: Refused) -> TaskFailed | LimitExceeded:
+    """What the engine's own parser says of a text the guard cannot parse: learners get the real message and place.
+
+    Parsing is all it is asked to do. A text that only the engine understands stays refused.
+    """
+    try:
+        connection.extract_statements(sql)
+    except engine_error() as error:
+        return database_failure(error)
+    return refused(refusal)
 
 
 def engine_error() -> type[Exception]:

@@ -11,6 +11,7 @@ Kinds, and what each file holds:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import duckdb
 
 DatasetKind = Literal["rows", "parquet", "duckdb"]
+
+
+_NESTED = re.compile(r"\]$|^(?:STRUCT|MAP|UNION)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,25 @@ def fill(connection: duckdb.DuckDBPyConnection, content: Mapping[str, Any]) -> l
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One statement per table: the engine parses and casts the JSON itself, some thousand rows in milliseconds."""
+    """One statement per table: the engine parses and casts the JSON itself, some thousand rows in milliseconds.
+
+    Scalars go through text, whose cast to the column's type raises where JSON's own conversion would give NULL.
+    """
     described = connection.execute(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name ILIKE ? AND NOT internal", [table]
     ).fetchall()
-    types = {name: data_type for name, data_type in described if any(name in row for row in rows)}
+    types = {name: data_type if _NESTED.search(data_type) else "VARCHAR" for name, data_type in described}
+    spelling = {name.lower(): name for name in types}
+    given = {spelling.get(key.lower(), "") for row in rows for key in row}
+    if "" in given or not given:
+        raise ValueError(f"the rows of {table} name columns it does not have, or none")
+    types = {name: data_type for name, data_type in types.items() if name in given}
+    complete = [dict.fromkeys(types) | {spelling[key.lower()]: value for key, value in row.items()} for row in rows]
     columns = ", ".join(quote_identifier(name) for name in types)
     connection.execute(
         f"INSERT INTO {quote_identifier(table)} ({columns}) SELECT {columns} FROM"
-        " (SELECT unnest(from_json(?, ?), max_depth := 2))",
-        [json.dumps(rows, default=str), json.dumps([types])],
+        " (SELECT unnest(from_json_strict(?, ?), max_depth := 2))",
+        [json.dumps(complete), json.dumps([types])],
     )
 
 
