@@ -1,0 +1,112 @@
+"""One text for queries that differ only in form: names resolved, aliases renamed, operands sorted.
+
+Only rewrites that hold for every data set under SQL's three-valued logic; what cannot be resolved has no such form.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import traverse_scope
+
+from services.kernel.sql.schema import Schema
+
+_COMMUTATIVE = (exp.And, exp.Or, exp.EQ, exp.NEQ, exp.NullSafeEQ)
+
+
+def canonical_tree(tree: exp.Expr, schema: Schema, *, keep_order: bool = True) -> exp.Expr | None:
+    """The canonical form of ``tree``, or None when its names cannot all be resolved.
+
+    ``keep_order``: False drops an outermost ORDER BY that no LIMIT needs.
+    """
+    columns: dict[str, object] = {t.name.lower(): {c.name.lower(): c.type for c in t.columns} for t in schema.tables}
+    try:
+        resolved = qualify(
+            _lowered(tree.copy()), schema=columns, dialect="duckdb", quote_identifiers=False, identify=False
+        )
+    except (SqlglotError, ValueError, KeyError, RecursionError):
+        return None
+    if not keep_order and not resolved.args.get("limit") and not resolved.args.get("offset"):
+        resolved.set("order", None)
+    _rename_tables(resolved)
+    _drop_output_names(resolved)
+    return resolved.transform(_normalised)
+
+
+def _lowered(tree: exp.Expr) -> exp.Expr:
+    """DuckDB compares names without case, quoted ones too."""
+    for identifier in tree.find_all(exp.Identifier):
+        identifier.set("this", identifier.name.lower())
+        identifier.set("quoted", False)
+    return tree
+
+
+def _rename_tables(tree: exp.Expr) -> None:
+    """Every source gets the name of its table and its rank among the sources of that name in its scope."""
+    for scope in traverse_scope(tree):
+        ranks: Counter[str] = Counter()
+        renamed = {}
+        for alias, (node, source) in scope.selected_sources.items():
+            base = source.name if isinstance(source, exp.Table) else "derived"
+            ranks[base] += 1
+            renamed[alias] = f"{base}_{ranks[base]}"
+            holder = node if isinstance(node, exp.Table) else node.parent
+            named = holder.args.get("alias") if isinstance(holder, exp.Table | exp.Subquery) else None
+            if isinstance(named, exp.TableAlias):
+                named.set("this", exp.to_identifier(renamed[alias]))
+            else:
+                renamed.pop(alias)
+        for column in scope.columns:
+            if column.table in renamed:
+                column.set("table", exp.to_identifier(renamed[column.table]))
+
+
+def _drop_output_names(tree: exp.Expr) -> None:
+    """Names of output columns are the policy's business, not the tree's."""
+    if not isinstance(tree, exp.Select):
+        return
+    names = {projection.alias for projection in tree.selects if isinstance(projection, exp.Alias)}
+    order = tree.args.get("order")
+    if order is not None and any(column.name in names and not column.table for column in order.find_all(exp.Column)):
+        return
+    tree.set("expressions", [projection.unalias() for projection in tree.selects])
+
+
+def _normalised(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.Paren) and not isinstance(node.parent, exp.Neg):
+        return _normalised(node.this) if _needs_no_parentheses(node) else node
+    if isinstance(node, exp.GT | exp.GTE):
+        flipped = exp.LT if isinstance(node, exp.GT) else exp.LTE
+        node = flipped(this=node.expression, expression=node.this)
+    if isinstance(node, exp.In) and len(node.expressions) == 1 and not node.args.get("query"):
+        node = exp.EQ(this=node.this, expression=node.expressions[0])
+    if isinstance(node, exp.Join) and node.kind == "INNER":
+        node.set("kind", None)
+    if isinstance(node, _COMMUTATIVE):
+        return _sorted_operands(node)
+    return node
+
+
+def _needs_no_parentheses(node: exp.Paren) -> bool:
+    """Round a whole condition, or an operand that binds tighter than what stands about it."""
+    atomic = (exp.Column, exp.Literal, exp.Func, exp.Predicate)
+    return isinstance(node.this, atomic) and not isinstance(node.this, exp.Connector | exp.Case)
+
+
+def _sorted_operands(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.And | exp.Or):
+        parts = sorted(node.flatten(), key=lambda part: str(part.sql("duckdb")))
+        combined = parts[0].copy()
+        for part in parts[1:]:
+            combined = type(node)(this=combined, expression=part.copy())
+        return combined
+    left, right = sorted((node.this, node.expression), key=lambda part: str(part.sql("duckdb")))
+    return type(node)(this=left, expression=right)
+
+
+def same_query(reference: exp.Expr | None, candidate: exp.Expr | None) -> bool:
+    """True when both have a canonical form and the two are one text."""
+    return reference is not None and candidate is not None and reference.sql("duckdb") == candidate.sql("duckdb")

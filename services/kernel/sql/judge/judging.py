@@ -1,0 +1,258 @@
+"""The judgement of one answer, from the fast path to the located mistake."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from services.kernel.sql.clauses import clause_scores
+from services.kernel.sql.compare import compare
+from services.kernel.sql.dataset import Dataset
+from services.kernel.sql.judge.canonical import canonical_tree, same_query
+from services.kernel.sql.judge.engine import InstanceEngine
+from services.kernel.sql.judge.hints import read_hints
+from services.kernel.sql.judge.instances import Instance, InstanceMaker
+from services.kernel.sql.judge.layout import Layout, plan_layout
+from services.kernel.sql.judge.minimise import Minimiser
+from services.kernel.sql.judge.pair import Pair, Run, Standing, reorderings
+from services.kernel.sql.judge.remarks import remarks_on
+from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Outcome, Verdict
+from services.kernel.sql.judge.search import Found, Search
+from services.kernel.sql.judge.verify import verify
+from services.kernel.sql.locate import Mistake, locate
+
+MAX_INSTANCES = 1500
+_SEARCH_SHARE = 0.8  # of the budget; the rest minimises, verifies and locates
+_LEAST_MINIMISING_SECONDS = 0.1
+
+
+def judge(request: JudgeRequest) -> Verdict:
+    """Decides whether the candidate answers as the reference does, within ``request.budget_ms``.
+
+    Deterministic by seed, except that a slower machine gets through fewer instances within the budget. Runs the two
+    queries as they are: call it inside a sandbox, after the guard.
+    """
+    started = time.monotonic()
+    trees = []
+    for which, sql in (("reference", request.reference_sql), ("candidate", request.candidate_sql)):
+        try:
+            trees.append(sqlglot.parse_one(sql, read="duckdb"))
+        except SqlglotError as error:
+            return _Report(request, started).verdict("unsupported", f"{which}_unparsable", "none", detail=str(error))
+    return _Judgement(request, trees[0], trees[1], started).run()
+
+
+@dataclass
+class _Report:
+    """Fills in what every verdict records."""
+
+    request: JudgeRequest
+    started: float
+    instances: int = 0
+    exhausted: bool = False
+    datasets: tuple[DatasetScore, ...] = ()
+
+    def verdict(self, outcome: Outcome, reason: str, method: Method, *, detail: str = "") -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            reason=reason,
+            method=method,
+            engine=f"duckdb {duckdb.__version__}",
+            seed=self.request.seed,
+            budget_ms=self.request.budget_ms,
+            elapsed_ms=(time.monotonic() - self.started) * 1000,
+            detail=detail,
+            instances=self.instances,
+            exhausted=self.exhausted,
+            datasets=self.datasets,
+            score=1.0 if outcome == "equivalent" else 0.0,
+        )
+
+
+class _Judgement:
+    def __init__(self, request: JudgeRequest, reference: exp.Expr, candidate: exp.Expr, started: float) -> None:
+        self._request, self._reference, self._candidate = request, reference, candidate
+        self._report = _Report(request, started)
+        self._pair = Pair(request.reference_sql, reference, request.candidate_sql, candidate, request.policy)
+        self._deadline = started + request.budget_ms / 1000
+        self._search_deadline = started + request.budget_ms / 1000 * _SEARCH_SHARE
+        self._canonical = tuple(
+            canonical_tree(tree, request.schema, keep_order=self._pair.policy.ordered)
+            for tree in (reference, candidate)
+        )
+
+    def run(self) -> Verdict:
+        if self._request.policy.column_names == "ignore" and same_query(*self._canonical):
+            verdict = self._report.verdict("equivalent", "same_tree", "same_tree")
+            return replace(verdict, clause_scores=clause_scores(self._candidate, self._candidate))
+        hints = read_hints([self._reference, self._candidate], self._request.schema)
+        layout = plan_layout(self._request.schema, hints)
+        rng = random.Random(self._request.seed)
+        with InstanceEngine(layout) as engine:
+            maker = InstanceMaker(layout, sorted(hints.sizes), rng)
+            search = Search(engine, self._pair, maker, rng)
+            self._check_instrumented(engine)
+            decided = self._on_datasets(engine, layout, search)
+            if decided is not None:
+                return decided
+            if not self._request.search:
+                return self._accepted("dataset")
+            found = search.run(self._search_deadline, MAX_INSTANCES)
+            self._report.instances, self._report.exhausted = found.tried, found.exhausted
+            return self._on_found(engine, layout, found)
+
+    def _check_instrumented(self, engine: InstanceEngine) -> None:
+        """The form of the reference that shows its order keys must run wherever the reference does."""
+        if self._pair.ordered.sql == self._pair.reference_sql:
+            return
+        engine.load([{}])
+        try:
+            engine.run(self._pair.ordered.sql, 0, self._deadline)
+        except duckdb.BinderException:
+            self._pair.use_plain_reference()
+
+    def _on_datasets(self, engine: InstanceEngine, layout: Layout, search: Search) -> Verdict | None:
+        datasets = self._request.datasets
+        if not datasets:
+            return None
+        instances = [_projected(dataset, layout) for dataset in datasets]
+        results = search.on_given(instances, self._deadline)
+        broken = next((run for run, _ in results if run.failed == "reference"), None)
+        if broken is not None:
+            return self._report.verdict("unsupported", "reference_fails", "dataset", detail=str(broken.error))
+        self._report.datasets = tuple(
+            _score(dataset, run, standing) for dataset, (run, standing) in zip(datasets, results, strict=True)
+        )
+        failing = [n for n, score in enumerate(self._report.datasets) if not score.agrees]
+        if not failing:
+            return None
+        worst = min(failing, key=lambda n: datasets[n].row_count)
+        run, standing = results[worst]
+        if run.error is not None:
+            verdict = self._report.verdict("different", "candidate_fails", "dataset", detail=str(run.error))
+            return self._scored(verdict)
+        return self._different(engine, layout, instances[worst], standing, "dataset")
+
+    def _on_found(self, engine: InstanceEngine, layout: Layout, found: Found) -> Verdict:
+        if found.instance is not None:
+            return self._different(engine, layout, found.instance, found.standing, "search")
+        if found.sound == 0 and found.error is not None:
+            reason = f"{found.error.failed}_fails"
+            return self._report.verdict("unsupported", reason, "none", detail=str(found.error.error))
+        return self._accepted("search")
+
+    def _accepted(self, method: Method) -> Verdict:
+        verdict = self._report.verdict("equivalent", "no_difference_found", method)
+        return replace(
+            verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
+        )
+
+    def _different(
+        self, engine: InstanceEngine, layout: Layout, instance: Instance, standing: Standing, method: Method
+    ) -> Verdict:
+        still = self._still_differs(engine, standing)
+        deadline = max(self._deadline, time.monotonic() + _LEAST_MINIMISING_SECONDS)
+        smallest = Minimiser(layout, still, deadline - 0.25 * (deadline - time.monotonic())).run(instance)
+        verified = self._verified(smallest, standing) or self._verified(instance, standing)
+        if verified is None:
+            # The optimized engine agrees on this data: not a difference that anyone could repeat.
+            return self._accepted(method)
+        instance, run = verified
+        counterexample = _counterexample(instance, run, by_chance=standing is Standing.BY_CHANCE)
+        verdict = self._report.verdict(
+            "different", "by_chance" if counterexample.by_chance else "counterexample", method
+        )
+        mistakes = self._mistakes(engine, instance, counterexample, run)
+        elapsed = (time.monotonic() - self._report.started) * 1000
+        return self._scored(replace(verdict, counterexample=counterexample, mistakes=mistakes, elapsed_ms=elapsed))
+
+    def _still_differs(
+        self, engine: InstanceEngine, standing: Standing
+    ) -> Callable[[Sequence[Instance]], Instance | None]:
+        def check(candidates: Sequence[Instance]) -> Instance | None:
+            sound = engine.load(candidates)
+            differing = []
+            for slot, candidate in enumerate(candidates):
+                if slot in sound and self._pair.run(engine, slot, self._deadline).difference is not None:
+                    if not self._pair.chancy:
+                        return candidate
+                    differing.append(candidate)
+            for candidate in differing:
+                if self._pair.standing(engine, candidate, self._deadline) is standing:
+                    return candidate
+            return None
+
+        return check
+
+    def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
+        """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
+        orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
+        deadline = max(self._deadline, time.monotonic() + _LEAST_MINIMISING_SECONDS)
+        for order in orders:
+            run = verify(self._pair, self._request.schema, order, deadline)
+            if run is not None:
+                return order, run
+        return None
+
+    def _mistakes(
+        self, engine: InstanceEngine, instance: Instance, found: Counterexample, run: Run
+    ) -> tuple[Mistake, ...]:
+        reference, candidate = self._canonical
+        if reference is None or candidate is None:
+            reference, candidate = self._reference, self._candidate
+        engine.load([instance])
+
+        def agrees(sql: str) -> bool:
+            try:
+                actual = engine.run(sql, 0, self._deadline)
+            except duckdb.Error:
+                return False
+            return compare(found.expected, actual, self._pair.policy, run.ties) is None
+
+        return locate(reference, candidate, found.difference, by_chance=found.by_chance, agrees=agrees)
+
+    def _clause_scores(self) -> dict[str, float]:
+        reference, candidate = self._canonical
+        if reference is None or candidate is None:
+            reference, candidate = self._reference, self._candidate
+        return clause_scores(reference, candidate)
+
+    def _scored(self, verdict: Verdict) -> Verdict:
+        """Partial credit: half for the share of clauses in common, half for the share of data sets passed; below 1.
+
+        Without data sets of the problem's own the clauses alone count, at half.
+        """
+        clauses = self._clause_scores()
+        by_clause = sum(clauses.values()) / len(clauses) if clauses else 0.0
+        passed = [score.agrees for score in verdict.datasets]
+        by_dataset = sum(passed) / len(passed) if passed else 0.0
+        return replace(verdict, clause_scores=clauses, score=round(min(0.99, (by_clause + by_dataset) / 2), 3))
+
+
+def _counterexample(instance: Instance, run: Run, *, by_chance: bool) -> Counterexample:
+    if run.expected is None or run.actual is None or run.difference is None:
+        raise ValueError("a counterexample needs both results and their difference")
+    return Counterexample(Dataset(instance, "counterexample"), run.expected, run.actual, run.difference, by_chance)
+
+
+def _projected(dataset: Dataset, layout: Layout) -> Instance:
+    """The rows as far as the two queries and the constraints on them can see."""
+    instance: Instance = {}
+    for part in layout.tables:
+        kept = [column.name for column in part.varied] + list(part.constant)
+        instance[part.table.name] = [{name: row.get(name) for name in kept} for row in dataset.rows(part.table.name)]
+    return instance
+
+
+def _score(dataset: Dataset, run: Run, standing: Standing) -> DatasetScore:
+    if run.failed == "candidate":
+        return DatasetScore(dataset.name, False, "error")
+    differs = run.difference is not None and standing is not Standing.UNSETTLED
+    return DatasetScore(dataset.name, not differs, run.difference.kind if differs and run.difference else None)

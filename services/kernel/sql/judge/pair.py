@@ -1,0 +1,133 @@
+"""Runs a reference and an answer on instances and decides whether what they return differs."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import duckdb
+from sqlglot import exp
+
+from services.kernel.sql.compare import ComparisonPolicy, Difference, TieGroup, compare
+from services.kernel.sql.judge.determinism import may_depend_on_row_order
+from services.kernel.sql.judge.engine import InstanceEngine
+from services.kernel.sql.judge.instances import Instance
+from services.kernel.sql.ordering import OrderedReference, read_reference
+from services.kernel.sql.results import ResultSet
+
+_QUERY_SECONDS = 0.5  # no query needs longer on a handful of rows, unless it never ends
+_SHUFFLES = 4
+
+
+class Standing(Enum):
+    """How far a difference seen on one instance may be trusted."""
+
+    REAL = "real"  # differs whatever the order of rows
+    BY_CHANCE = "by_chance"  # the reference is settled, the answer depends on the order of rows
+    UNSETTLED = "unsettled"  # the reference itself depends on the order of rows: says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Both results on one instance. ``error``: what a query raised; ``failed``: which one (reference first)."""
+
+    expected: ResultSet | None = None
+    ties: list[TieGroup] | None = None
+    actual: ResultSet | None = None
+    difference: Difference | None = None
+    error: duckdb.Error | None = None
+    failed: str = ""
+
+
+class Pair:
+    """One reference and one answer, as they are run: on an engine when searching, on a connection when verifying."""
+
+    def __init__(
+        self, reference_sql: str, reference: exp.Expr, candidate_sql: str, candidate: exp.Expr, policy: ComparisonPolicy
+    ) -> None:
+        self.reference_sql, self.candidate_sql = reference_sql, candidate_sql
+        self.ordered = read_reference(reference_sql, reference)
+        self._asked = policy
+        self.chancy = may_depend_on_row_order(reference) or may_depend_on_row_order(candidate)
+
+    @property
+    def policy(self) -> ComparisonPolicy:
+        """Order counts only when the problem says so and the reference states one."""
+        asked = self._asked
+        return ComparisonPolicy(
+            asked.ordered and self.ordered.orders, asked.column_names, asked.column_order, asked.tolerance
+        )
+
+    def use_plain_reference(self) -> None:
+        """Gives up on ties: for a reference whose instrumented form the engine does not accept."""
+        self.ordered = OrderedReference(self.reference_sql, (), 0, None, 0, orders=False)
+
+    def judge_results(self, raw_expected: ResultSet, actual: ResultSet) -> Run:
+        expected, ties = self.ordered.interpret(raw_expected)
+        return Run(expected, ties, actual, compare(expected, actual, self.policy, ties))
+
+    def run(self, engine: InstanceEngine, slot: int, deadline: float) -> Run:
+        """Both queries on the instance in ``slot``."""
+        limit = min(deadline, time.monotonic() + _QUERY_SECONDS)
+        try:
+            raw = engine.run(self.ordered.sql, slot, limit)
+        except duckdb.Error as error:
+            return Run(error=error, failed="reference")
+        try:
+            actual = engine.run(self.candidate_sql, slot, limit)
+        except duckdb.Error as error:
+            return Run(error=error, failed="candidate")
+        return self.judge_results(raw, actual)
+
+    def standing(self, engine: InstanceEngine, instance: Instance, deadline: float) -> Standing:
+        """Runs the pair on reorderings of ``instance``; replaces what the engine has loaded."""
+        if not self.chancy:
+            return Standing.REAL
+        variants = reorderings(instance)
+        engine.load(variants)
+        return self.weigh([self.run(engine, slot, deadline) for slot in range(len(variants))])
+
+    def weigh(self, runs: Sequence[Run]) -> Standing:
+        """Judges the same instance's runs under different row orders, the original order first."""
+        sound = [run for run in runs if run.expected is not None and run.actual is not None]
+        if len(sound) < len(runs) or sound[0].difference is None:
+            return Standing.UNSETTLED
+        always = all(run.difference is not None for run in sound)
+        if self._settled_reference(sound):
+            if self._settled_answer(sound):
+                return Standing.REAL if always or sound[0].difference.kind == "order" else Standing.UNSETTLED
+            return Standing.REAL if always else Standing.BY_CHANCE
+        return Standing.REAL if self._never_same_size(sound) else Standing.UNSETTLED
+
+    def _settled_reference(self, runs: Sequence[Run]) -> bool:
+        first = runs[0]
+        return all(
+            compare(first.expected, run.expected, self.policy, first.ties) is None
+            for run in runs[1:]
+            if first.expected is not None and run.expected is not None
+        )
+
+    def _settled_answer(self, runs: Sequence[Run]) -> bool:
+        first = runs[0].actual
+        bags = ComparisonPolicy(tolerance=self.policy.tolerance)
+        return all(
+            compare(first, run.actual, bags) is None for run in runs[1:] if first is not None and run.actual is not None
+        )
+
+    @staticmethod
+    def _never_same_size(runs: Sequence[Run]) -> bool:
+        """With both sides unsettled only the number of rows and columns is sure."""
+        expected = {(len(run.expected.columns), len(run.expected.rows)) for run in runs if run.expected is not None}
+        actual = {(len(run.actual.columns), len(run.actual.rows)) for run in runs if run.actual is not None}
+        return not expected & actual
+
+
+def reorderings(instance: Instance) -> list[Instance]:
+    """``instance``, its rows reversed, and a few shuffles of them (always the same ones)."""
+    rng = random.Random(7)
+    variants: list[Instance] = [instance, {name: rows[::-1] for name, rows in instance.items()}]
+    shuffled = ({name: rng.sample(rows, len(rows)) for name, rows in instance.items()} for _ in range(_SHUFFLES))
+    return [*variants, *shuffled]

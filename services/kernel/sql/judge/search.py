@@ -1,0 +1,145 @@
+"""Looks for an instance on which two queries differ, the smallest and the most telling first."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import duckdb
+
+from services.kernel.sql.judge.engine import InstanceEngine
+from services.kernel.sql.judge.instances import Instance, InstanceMaker
+from services.kernel.sql.judge.pair import Pair, Run, Standing
+from services.kernel.sql.matching import canonical
+
+_BATCHES = (6, 10, 16)  # the first ones small: most differences show at once
+_BATCH = 24
+_CORPUS = 24
+_MAX_ERRORS_IN_A_ROW = 60
+
+
+@dataclass
+class Found:
+    """``instance`` differs as ``standing`` says. ``tried``: instances run. ``error``: the last error met."""
+
+    instance: Instance | None = None
+    standing: Standing = Standing.UNSETTLED
+    tried: int = 0
+    sound: int = 0
+    error: Run | None = None
+    exhausted: bool = False
+
+
+@dataclass
+class _Corpus:
+    """Instances worth changing a little: those that made the queries return something new in shape, and above all
+    those on which they differed only by the order of rows: a tie broken may make the difference real."""
+
+    rng: random.Random
+    kept: list[Instance] = field(default_factory=list)
+    near: list[Instance] = field(default_factory=list)
+    seen: set[tuple[int, ...]] = field(default_factory=set)
+
+    def consider(self, instance: Instance, run: Run) -> None:
+        expected = run.expected.rows if run.expected else ()
+        actual = run.actual.rows if run.actual else ()
+        if not expected and not actual:
+            return
+        values = [value for row in expected for value in row]
+        signature = (len(expected), len(actual), values.count(None), min(4, len({canonical(v) for v in values if v})))
+        if signature not in self.seen:
+            self.seen.add(signature)
+            self.kept.append(instance)
+            if len(self.kept) > _CORPUS:
+                self.kept.pop(0)
+
+    def almost(self, instance: Instance) -> None:
+        self.near.append(instance)
+        if len(self.near) > _CORPUS:
+            self.near.pop(0)
+
+    def pick(self) -> Instance | None:
+        if self.near and self.rng.random() < 0.6:
+            return self.rng.choice(self.near)
+        return self.rng.choice(self.kept) if self.kept and self.rng.random() < 0.4 else None
+
+
+class Search:
+    def __init__(self, engine: InstanceEngine, pair: Pair, maker: InstanceMaker, rng: random.Random) -> None:
+        self._engine, self._pair, self._maker, self._rng = engine, pair, maker, rng
+        self._corpus = _Corpus(rng)
+
+    def run(self, deadline: float, max_instances: int) -> Found:
+        """Searches until a real difference, ``deadline`` (time.monotonic()) or ``max_instances``.
+
+        A difference by chance is kept in case nothing better comes.
+        """
+        found = Found()
+        failing = 0
+        for batch in self._batches():
+            sound = self._engine.load(batch)
+            for slot, instance in enumerate(batch):
+                if found.tried >= max_instances or time.monotonic() >= deadline:
+                    found.exhausted = time.monotonic() >= deadline
+                    return found
+                if slot not in sound:
+                    continue
+                found.tried += 1
+                run = self._pair.run(self._engine, slot, deadline)
+                if run.error is not None:
+                    found.error = run
+                    failing += 1
+                    if (failing > _MAX_ERRORS_IN_A_ROW and not found.sound) or _cannot_run(run.error):
+                        return found
+                    continue
+                failing = 0
+                found.sound += 1
+                if run.difference is None:
+                    self._corpus.consider(instance, run)
+                    continue
+                if self._settles(found, instance, deadline):
+                    return found
+                if self._pair.chancy:
+                    self._engine.load(batch)
+        return found
+
+    def on_given(self, instances: list[Instance], deadline: float) -> list[tuple[Run, Standing]]:
+        """The pair's runs on given instances, each with the standing of its difference (UNSETTLED without one)."""
+        self._engine.load(instances)
+        runs = [self._pair.run(self._engine, slot, deadline) for slot in range(len(instances))]
+        return [
+            (
+                run,
+                Standing.UNSETTLED if run.difference is None else self._pair.standing(self._engine, instance, deadline),
+            )
+            for run, instance in zip(runs, instances, strict=True)
+        ]
+
+    def _settles(self, found: Found, instance: Instance, deadline: float) -> bool:
+        standing = self._pair.standing(self._engine, instance, deadline)
+        if standing is Standing.REAL or (standing is Standing.BY_CHANCE and found.instance is None):
+            found.instance, found.standing = instance, standing
+        if standing is not Standing.REAL:
+            self._corpus.almost(instance)
+        return standing is Standing.REAL
+
+    def _batches(self) -> Iterator[list[Instance]]:
+        opening = [self._maker.make(profile) for profile in self._maker.opening()]
+        sizes = iter(_BATCHES)
+        while True:
+            size = next(sizes, _BATCH)
+            batch, opening = opening[:size], opening[size:]
+            while len(batch) < size:
+                batch.append(self._next())
+            yield batch
+
+    def _next(self) -> Instance:
+        parent = self._corpus.pick()
+        return self._maker.make(self._maker.random_profile()) if parent is None else self._maker.mutate(parent)
+
+
+def _cannot_run(error: duckdb.Error) -> bool:
+    """True for an error that no other data could avoid."""
+    return isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException)

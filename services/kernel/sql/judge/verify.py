@@ -1,0 +1,35 @@
+"""A second opinion: the counterexample on a fresh DuckDB, with every constraint declared and the optimizer on."""
+
+from __future__ import annotations
+
+import duckdb
+
+from services.kernel.sql.dataset import Dataset
+from services.kernel.sql.judge.engine import Watchdog, connect
+from services.kernel.sql.judge.instances import Instance
+from services.kernel.sql.judge.pair import Pair, Run
+from services.kernel.sql.results import ResultSet
+from services.kernel.sql.schema import Schema
+
+
+def verify(pair: Pair, schema: Schema, instance: Instance, deadline: float) -> Run | None:
+    """The pair's run on ``instance`` where it differs there too; None when it does not, or a constraint is broken.
+
+    The reference is run both as written and as prepared for ties: the two must tell the same.
+    """
+    connection = connect()
+    watchdog = Watchdog(connection)
+    try:
+        Dataset(instance).load(connection, schema)
+        watchdog.deadline = deadline
+        raw = ResultSet.fetch(connection, pair.ordered.sql)
+        run = pair.judge_results(raw, ResultSet.fetch(connection, pair.candidate_sql))
+        if run.difference is None:
+            return None
+        as_written = ResultSet.fetch(connection, pair.reference_sql)
+    except duckdb.Error:
+        return None
+    finally:
+        watchdog.close()
+        connection.close()
+    return run if pair.judge_results(raw, as_written).difference is None else None
