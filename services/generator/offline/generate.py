@@ -36,6 +36,8 @@ MAX_COUNT: Final = 500
 # Values of the base data set at most: a table of 1,000 columns gets fewer rows.
 _MAX_CELLS: Final = 40_000
 _COMPOSE_TRIES: Final = 40
+# Problems looked for at a time, so that the mix and the least used recipes are minded as results come in.
+_ROUND: Final = 24
 # Rounds without a single new problem before the request counts as exhausted.
 _BARREN_ROUNDS: Final = 4
 
@@ -133,7 +135,19 @@ def generate(
     request.check()
     schema, base = prepare(request)
     with verifier(schema, base) as entered:
-        return _Run(request, schema, base, entered, on_progress).result()
+        return generate_on(request, schema, base, entered, on_progress)
+
+
+def generate_on(
+    request: GenerationRequest,
+    schema: Schema,
+    base: Dataset,
+    verifier: Verifier,
+    on_progress: OnProgress | None = None,
+) -> GenerationResult:
+    """``generate`` on a base data set and a verifier that the caller has: for a batch made in parts, each with a seed
+    of its own."""
+    return _Run(request, schema, base, verifier, on_progress).result()
 
 
 class _Run:
@@ -186,14 +200,13 @@ class _Run:
                 self._publish(serial, recipe, item, outcome)
 
     def _compose_round(self) -> Iterator[tuple[int, Recipe, Composed]]:
-        for level, wanted in self._wanted().items():
-            for _ in range(wanted):
-                made = self._compose(level)
-                if made is not None:
-                    yield made
+        for level in self._wanted():
+            made = self._compose(level)
+            if made is not None:
+                yield made
 
-    def _wanted(self) -> dict[Level, int]:
-        """Candidates per level for this round: what is missing, and some more for those that will be dropped."""
+    def _wanted(self) -> list[Level]:
+        """The levels of this round: what is missing, and some more for those that will be dropped, mixed."""
         request = self._request
         total = sum(request.mix.values())
         left = request.count - len(self._result.problems)
@@ -201,8 +214,14 @@ class _Run:
             level: max(0.0, request.count * weight / total - self._levels[level])
             for level, weight in request.mix.items()
         }
-        scale = left / (sum(missing.values()) or 1.0)
-        return {level: math.ceil(amount * scale * 1.15) for level, amount in missing.items() if amount > 0}
+        scale = min(left, _ROUND) * 1.15 / (sum(missing.values()) or 1.0)
+        # Each level's candidates are spread evenly over the round, so that cutting it short keeps the mix.
+        spread = [
+            ((i + 0.5) / amount, level)
+            for level, amount in ((level, math.ceil(part * scale)) for level, part in missing.items() if part > 0)
+            for i in range(amount)
+        ]
+        return [level for _, level in sorted(spread, key=lambda pair: pair[0])]
 
     def _compose(self, level: Level) -> tuple[int, Recipe, Composed] | None:
         for _ in range(_COMPOSE_TRIES):

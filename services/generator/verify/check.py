@@ -25,6 +25,9 @@ MAX_MUTANTS: Final = 48
 MAX_SMALL_DATASETS: Final = 8
 # How many small data sets are tried before the surviving mutants are looked at one by one.
 _ATTEMPTS: Final = 60
+# More of them when nearly all mutants are caught already.
+_LAST_ATTEMPTS: Final = 160
+_PROMISING: Final = 0.75
 
 
 class DropReason(StrEnum):
@@ -181,8 +184,10 @@ def _small_datasets(
     chosen: list[Dataset] = []
     caught: set[int] = set()
     with database(schema) as connection:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_LAST_ATTEMPTS):
             survivors = [t for t in trials if not t.killed_by]
+            if attempt >= _ATTEMPTS and len(survivors) > (1 - _PROMISING) * len(trials):
+                break
             if len(chosen) >= MAX_SMALL_DATASETS or (not survivors and (attempt >= 12 or len(caught) == len(trials))):
                 break
             data = maker.make(rng)

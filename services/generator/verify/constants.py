@@ -11,6 +11,13 @@ from sqlglot import exp
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Like, exp.Coalesce)
 _DAY = timedelta(days=1)
+_UNITS = {
+    "SECOND": timedelta(seconds=1),
+    "MINUTE": timedelta(minutes=1),
+    "HOUR": timedelta(hours=1),
+    "DAY": _DAY,
+    "WEEK": 7 * _DAY,
+}
 
 
 def compared_values(tree: exp.Expr) -> dict[str, list[Any]]:
@@ -72,9 +79,10 @@ def around(value: Any) -> list[Any]:
 
 
 def time_steps(tree: exp.Expr) -> list[timedelta]:
-    """Distances worth having between moments: same, next day, next weeks, and every whole number of the query around
-    itself in minutes and days."""
+    """Distances worth having between moments, the more often the better: none, a day, the next weeks, and those that
+    the query's intervals and day counts name, with their neighbours."""
     steps = [
+        timedelta(0),
         timedelta(0),
         timedelta(minutes=7),
         timedelta(hours=5),
@@ -82,15 +90,15 @@ def time_steps(tree: exp.Expr) -> list[timedelta]:
         _DAY,
         2 * _DAY,
         7 * _DAY,
-        14 * _DAY,
         31 * _DAY,
     ]
-    for node in tree.find_all(exp.Literal):
-        if not node.name.isdigit() or not 1 < int(node.name) <= 10_000:
-            continue
-        n = int(node.name)
-        for amount in (n - 1, n, n + 1):
-            if n <= 400:
-                steps += [timedelta(days=amount), timedelta(minutes=amount)]
-            steps.append(timedelta(seconds=amount))
+    for node in tree.find_all(exp.Interval):
+        unit = _UNITS.get((node.text("unit") or "").upper().rstrip("S"))
+        if unit is not None and node.this and node.this.name.isdigit():
+            exact = int(node.this.name) * unit
+            steps += [exact, exact, exact, exact + unit, exact - unit, exact + timedelta(seconds=1)] * 2
+    for test in tree.find_all(exp.Between, exp.LT, exp.LTE, exp.GT, exp.GTE):
+        if test.this and test.this.find(exp.DateDiff):
+            days = [int(v) for v in _constants(test) if isinstance(v, Decimal) and abs(v) <= 400]
+            steps += [timedelta(days=n + shift) for n in days for shift in (0, 0, 1, -1)]
     return steps

@@ -55,7 +55,7 @@ class InstanceMaker:
     def make(self, rng: random.Random) -> Dataset | None:
         """One data set that meets every constraint, or None when this attempt did not."""
         style = _Style(
-            rows=rng.choice((1, 2, 3, 4, 6, 8, 12)),
+            rows=rng.choice((1, 2, 3, 4, 6, 8, 12, 12, 18)),
             nulls=rng.choice((0.0, 0.0, 0.2, 0.5)),
             variety=rng.choice((1, 2, 2, 3, 5)),
             from_query=rng.choice((0.4, 0.8, 0.95)),
@@ -123,11 +123,12 @@ class InstanceMaker:
         dates = hot or [v for value in self._dates if (v := fitted(value, column)) is not None]
         anchor = rng.choice(dates if dates and rng.random() < style.from_query else warm)
         out = [anchor]
-        while len(out) < style.variety + 2:
+        wanted = style.variety + rng.choice((0, 0, 1, 2))
+        while len(out) < wanted:
             step = rng.choice(self._steps)
             moved = (rng.choice(out) if rng.random() < 0.6 else anchor) + (step if rng.random() < 0.8 else -step)
             out.append(moved)
-        return out + hot[: style.variety]
+        return out + (hot[: style.variety] if style.variety > 1 else [])
 
 
 def sample(dataset: Dataset) -> Dataset:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from services.generator.offline.catalog import Role, quoted
-from services.generator.offline.composer import Composer, Unsuitable, aliases, recipe
+from services.generator.offline.composer import Composer, Unsuitable, recipe
 from services.generator.offline.draft import Draft, Level, Output, Sort
 from services.generator.offline.lexicon import snake
 from services.generator.offline.recipes.rows import outputs_of, subject
@@ -142,37 +142,35 @@ def group_extreme(c: Composer) -> Draft:
     field = c.pick([f for f in r.measures + r.moments if f.profile.distinct > 3])
     group = c.pick(r.categories)
     down = c.chance(0.6)
-    scope = c.scope(r, most=1, without=[field, group]).requiring("", group, field)
-    step = c.fresh("extremes")
     ko, en = (
         (("가장 늦은", "latest") if down else ("가장 이른", "earliest"))
         if field.temporal
         else (("가장 큰", "largest") if down else ("가장 작은", "smallest"))
     )
     fields = [group, *r.key_fields, field]
-    a, b = aliases(r.name, "extreme")
-    inner = scope.where
+    notes = (
+        [say("{f}이(가) NULL인 행은 비교에서 빠집니다.", "Rows where {f} is NULL take no part.", f=field.label.full)]
+        if field.nullable
+        else []
+    )
+    if group.nullable:
+        notes.append(
+            say("{g}이(가) NULL인 행은 나오지 않습니다.", "Rows where {g} is NULL do not appear.", g=group.label.full)
+        )
     return Draft(
         "group_extreme", Level.HARD,
         title=say("{g}별 {f}이(가) {k} {t}", "{p} with the {e} {f} by {g}", g=group.label.plain, f=field.label.plain, k=ko, e=en, t=r.label.plain, p=r.label.plural.capitalize()),
-        task=say("{s} 중에서 {g}별로 {f}이(가) {k} 행을 구하세요. 동점이면 모두 냅니다.", "Among the {s}, find for each {g} the row with the {e} {f}. Keep all ties.", s=subject(r, scope), g=group.label.full, f=field.label.full, k=ko, e=en),
-        outputs=[Output(f.name, f.label.full, False) for f in fields],
-        body=f"SELECT {', '.join(f.of(a) for f in fields)} FROM {outer_from(r.sql, inner, a)} JOIN {step} AS {b} ON {group.of(a)} = {b}.{group.sql} AND {field.of(a)} = {b}.extreme",
+        task=say("{t}에서 {g}별로 {f}이(가) {k} 행을 구하세요. 동점이면 모두 냅니다.", "In {t}, find for each {g} the row with the {e} {f}. Keep all ties.", t=r.label.full, g=group.label.full, f=field.label.full, k=ko, e=en),
+        outputs=[Output(f.name, f.label.full) for f in fields],
+        body=f"SELECT {', '.join(f.of('x') for f in fields)} FROM {r.sql} AS x WHERE {field.of('x')} = (SELECT {'MAX' if down else 'MIN'}({field.of('y')}) FROM {r.sql} AS y WHERE {group.of('y')} = {group.of('x')})",
         tables=[r.name],
         grain=say("{g}별 {f}이(가) {k} 행 하나", "one row with the {e} {f} of its {g}", g=group.label.full, f=field.label.full, k=ko, e=en),
-        step=Text("그룹마다 극값을 먼저 구해 원래 테이블과 조인하거나, 동점을 남기는 순위 함수로 거르세요.", "Find each group's extreme first and join it back, or filter by a ranking function that keeps ties."),
-        tags=["cte", "aggregate-min-max", "inner-join", "group-by", *scope.tags],
+        step=Text("같은 그룹의 극값을 구하는 하위 쿼리와 비교하거나, 동점을 남기는 순위 함수로 거르세요.", "Compare with a subquery for the extreme of the same group, or filter by a ranking function that keeps ties."),
+        tags=["subquery-correlated", "aggregate-min-max"],
         unique=(group.name, *(k for k in r.key if k != group.name)),
         order=[Sort(group.name)],
-        ctes=[(step, f"SELECT {group.sql}, {'MAX' if down else 'MIN'}({field.sql}) AS extreme FROM {r.sql}{inner} GROUP BY {group.sql}")],
-        notes=scope.notes,
-        brief=scope.brief,
+        notes=notes,
     )  # fmt: skip
-
-
-def outer_from(table: str, where: str, alias: str) -> str:
-    """The filtered table under an alias, so that the conditions are written once and mean the same in both places."""
-    return f"(SELECT * FROM {table}{where}) AS {alias}" if where else f"{table} AS {alias}"
 
 
 @recipe(Level.HARD)

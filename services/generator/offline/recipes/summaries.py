@@ -90,8 +90,10 @@ def group_having(c: Composer) -> Draft:
     scope = c.scope(r, most=1, without=[field])
     scope = scope.requiring("", field)
     m = c.measure(r, "")
-    typical = max(2, r.rows // field.profile.distinct)
-    bar = c.pick([typical, typical + 1, max(2, typical // 2)])
+    # A bar that some group meets exactly, small enough for a handful of rows to show the boundary.
+    counts = sorted({n for _, n in field.profile.common if 2 <= n <= 9})
+    bars = [n for n in counts if n <= 4] or counts[:1]
+    bar = c.pick(bars)
     names = dedupe([field.name, "row_count", *([m.name] if m.sql != "COUNT(*)" else [])])
     outputs = [
         Output(names[0], field.label.full),

@@ -34,7 +34,7 @@ def edits(node: exp.Expr, facts: Facts) -> Iterator[Edit]:
     elif isinstance(node, exp.Window):
         yield from _window(node)
     elif isinstance(node, exp.WindowSpec):
-        yield from _frame(node)
+        yield from _frame(node, facts)
 
 
 def _exchange(at: exp.Expr) -> None:
@@ -64,12 +64,14 @@ def _unordered(at: exp.Expr) -> None:
     at.set("spec", None)
 
 
-def _frame(node: exp.WindowSpec) -> Iterator[Edit]:
+def _frame(node: exp.WindowSpec, facts: Facts) -> Iterator[Edit]:
     start = node.args.get("start")
     if isinstance(start, exp.Literal) and start.is_int:
         n = int(start.name)
         yield assign("window-frame", f"{n} -> {n + 1} PRECEDING", "start", exp.Literal.number(n + 1))
         if n > 1:
             yield assign("window-frame", f"{n} -> {n - 1} PRECEDING", "start", exp.Literal.number(n - 1))
-    if (node.args.get("kind") or "").upper() == "ROWS" and not (isinstance(start, exp.Literal)):
+    window = node.parent
+    tied = isinstance(window, exp.Window) and not facts.window_is_total(window)
+    if tied and (node.args.get("kind") or "").upper() == "ROWS" and not isinstance(start, exp.Literal):
         yield assign("window-frame", "ROWS -> RANGE", "kind", "RANGE")
