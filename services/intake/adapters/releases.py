@@ -32,7 +32,7 @@ WITH next AS (
     RETURNING {_RELEASED}, job.rank, job.vtime, job.created_at
 ), moved AS (
     INSERT INTO turn_queues AS queue (worker, rank, vtime)
-    SELECT $1, rank, max(vtime) FROM released GROUP BY rank
+    SELECT $1, rank, max(vtime) - 1 FROM released GROUP BY rank
     ON CONFLICT (worker, rank) DO UPDATE SET vtime = greatest(queue.vtime, EXCLUDED.vtime)
 ), noted AS (
     UPDATE dispatch_windows SET out = $3 + (SELECT count(*) FROM released), rate = $4, updated_at = clock_timestamp()
