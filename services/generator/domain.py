@@ -58,7 +58,7 @@ class GenerationOrder(BaseModel):
     @classmethod
     def _known_data_type(cls, value: str) -> str:
         if value not in DATA_TYPES:
-            raise ValueError(f"there is no data set {value[:60]!r}; name one of: {', '.join(DATA_TYPES)}")
+            raise ValueError(f"there is no data set {value[:60]!r}, name one of {', '.join(DATA_TYPES)}")
         return value
 
     @field_validator("topics")
@@ -66,7 +66,7 @@ class GenerationOrder(BaseModel):
     def _known_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [topic[:60] for topic in value if topic not in CONCEPTS]
         if unknown:
-            raise ValueError(f"unknown: {', '.join(map(repr, unknown))}; known are: {', '.join(sorted(CONCEPTS))}")
+            raise ValueError(f"unknown {', '.join(map(repr, unknown))}, known are {', '.join(sorted(CONCEPTS))}")
         return value
 
 
@@ -167,7 +167,7 @@ class ProblemSet:
 
 @dataclass(frozen=True)
 class NewProblem:
-    """A verified problem before it is stored. ``fingerprint``: of its normalised reference SQL."""
+    """A verified problem before it is stored. ``normalised_sql``: one spelling of its reference SQL."""
 
     difficulty: str
     title: LocaleText
@@ -178,7 +178,7 @@ class NewProblem:
     tags: tuple[str, ...]
     ddl: tuple[str, ...]
     reference_sql: str
-    fingerprint: str
+    normalised_sql: str
     ordered: bool
     small_sets: tuple[GradingDataSet, ...]
     mutants: Mapping[str, int]

@@ -118,9 +118,9 @@ async def _compose(
 ) -> Outcome:
     """Make chunk after chunk, keeping each, until all are made or something ends it early."""
     await context.step("collecting data", COLLECTING)
-    known = await ports.sets.known_fingerprints(place.data_type)
-    made = len(await ports.sets.problems(place))
-    start = Start(order, place.seed, place.wanted, place.chunks, made, known)
+    known = await ports.sets.known_sql(place.data_type)
+    titles = [stored.problem.name for stored in await ports.sets.problems(place)]
+    start = Start(order, place.seed, place.wanted, place.chunks, titles, known)
     base: GradingDataSet | None = None
     try:
         async with ports.composer.compose(start) as events:

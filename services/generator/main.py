@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 # The process that composes problems imports this module too (as multiprocessing's spawn does),
 # so what only the service needs is imported inside its functions.
-RUN_JOB = "run-job"
 
 
 async def _serve() -> None:
@@ -25,12 +24,14 @@ async def _run_job(job_id: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    import uvloop
+
+    from services.kernel.jobs.launcher import RUN_JOB
+
     parser = argparse.ArgumentParser(description="Run the generator, or one long job of it.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser(RUN_JOB, help="run one job to its end").add_argument("job_id")
     options = parser.parse_args(arguments)
-    import uvloop
-
     uvloop.run(_run_job(options.job_id) if options.command == RUN_JOB else _serve())
 
 

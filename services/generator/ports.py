@@ -25,14 +25,19 @@ class Composing:
 
 @dataclass(frozen=True)
 class Start:
-    """Where to begin: ``chunks`` of the set exist already, with ``made`` problems; none of ``known`` may come again."""
+    """Where to begin: ``chunks`` of the set exist already, with problems of these ``titles``. None of ``known``
+    (normalised SQL) may come again."""
 
     order: GenerationOrder
     seed: int
     wanted: int
     chunks: int
-    made: int
+    titles: Collection[str]
     known: Collection[str]
+
+    @property
+    def made(self) -> int:
+        return len(self.titles)
 
 
 Made = Composing | BaseSet | Chunk
@@ -63,8 +68,8 @@ class ProblemSets(Protocol):
         """The set this job fills, or the id of the live job that is filling it."""
         ...
 
-    async def known_fingerprints(self, data_type: str) -> frozenset[str]:
-        """Of the reference SQL made in the last 90 days."""
+    async def known_sql(self, data_type: str) -> frozenset[str]:
+        """Normalised reference SQL of the last 90 days."""
         ...
 
     async def add(self, place: ProblemSet, job_id: UUID, base: GradingDataSet, chunk: Chunk) -> ProblemSet:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +98,13 @@ async def objects(
     yield store
     await store.close()
     let_go_of_sockets()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait for what another task or process brings about. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - it may be another process's doing
+            await asyncio.sleep(0.01)
 
 
 def job_requested(job_type: str, query: str | dict[str, Any], **fields: Any) -> JobRequested:

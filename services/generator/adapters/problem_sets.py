@@ -50,8 +50,8 @@ RETURNING chunks
 """
 _ADD = """
 INSERT INTO problems (id, problem_date, data_type, set_index, position, difficulty, title, description, initial_sql,
-                      expected_answer, hints, texts, tags, ddl, reference_sql, fingerprint, ordered, datasets, mutants,
-                      provenance, job_id)
+                      expected_answer, hints, texts, tags, ddl, reference_sql, normalised_sql, ordered, datasets,
+                      mutants, provenance, job_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT DO NOTHING RETURNING id
 """
@@ -60,7 +60,7 @@ SELECT * FROM problems WHERE problem_date = $1 AND data_type = $2 AND set_index 
 """
 _COUNT = "SELECT count(*) FROM problems WHERE problem_date = $1 AND data_type = $2 AND set_index = $3"
 _KNOWN = """
-SELECT DISTINCT fingerprint FROM problems
+SELECT DISTINCT normalised_sql FROM problems
 WHERE data_type = $1 AND created_at > now() - make_interval(days => $2)
 """
 _COMPLETE = """
@@ -115,9 +115,9 @@ class PostgresProblemSets:
             _CREATE, order.problem_date, order.data_type, index, job_id, order.count, order.seed
         )
 
-    async def known_fingerprints(self, data_type: str) -> frozenset[str]:
+    async def known_sql(self, data_type: str) -> frozenset[str]:
         rows = await self._database.fetch(_KNOWN, data_type, _UNIQUE_DAYS)
-        return frozenset(row["fingerprint"] for row in rows)
+        return frozenset(row["normalised_sql"] for row in rows)
 
     async def add(self, place: ProblemSet, job_id: UUID, base: GradingDataSet, chunk: Chunk) -> ProblemSet:
         key = (place.problem_date, place.data_type, place.set_index)
@@ -147,7 +147,7 @@ class PostgresProblemSets:
     ) -> bool:
         # The same problem of the same set has the same id, so that a second publication is recognised as one.
         problem_id = uuid.uuid5(
-            _NAMESPACE, f"{place.problem_date}:{place.data_type}:{place.set_index}:{problem.fingerprint}"
+            _NAMESPACE, f"{place.problem_date}:{place.data_type}:{place.set_index}:{problem.normalised_sql}"
         )
         datasets = [set_.model_dump() for set_ in (base, *problem.small_sets)]
         added = await connection.fetchval(
@@ -167,7 +167,7 @@ class PostgresProblemSets:
             list(problem.tags),
             json.dumps(problem.ddl),
             problem.reference_sql,
-            problem.fingerprint,
+            problem.normalised_sql,
             problem.ordered,
             json.dumps(datasets),
             json.dumps(dict(problem.mutants)),
@@ -220,7 +220,7 @@ def _problem_of(row: asyncpg.Record) -> StoredProblem:
         tags=tuple(row["tags"]),
         ddl=tuple(json.loads(row["ddl"])),
         reference_sql=row["reference_sql"],
-        fingerprint=row["fingerprint"],
+        normalised_sql=row["normalised_sql"],
         ordered=row["ordered"],
         small_sets=tuple(small),
         mutants=json.loads(row["mutants"]),

@@ -43,7 +43,7 @@ def upgrade() -> None:
             tags            text[] NOT NULL,
             ddl             jsonb NOT NULL,
             reference_sql   text NOT NULL,
-            fingerprint     text NOT NULL,
+            normalised_sql  text NOT NULL,
             ordered         boolean NOT NULL,
             datasets        jsonb NOT NULL,
             mutants         jsonb NOT NULL,
@@ -53,7 +53,7 @@ def upgrade() -> None:
             UNIQUE (problem_date, data_type, set_index, title),
             FOREIGN KEY (problem_date, data_type, set_index) REFERENCES problem_sets
         );
-        CREATE INDEX problems_fingerprint ON problems (data_type, created_at, fingerprint);
+        CREATE INDEX problems_recent ON problems (data_type, created_at);
 
         CREATE TABLE daily_tips (
             id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -108,7 +108,7 @@ def service_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def _ready(record: Path) -> None:
     async with asyncio.timeout(20):
-        while not record.with_suffix(".ready").exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        while not record.with_suffix(".ready").exists():  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(0.01)
 
 
