@@ -1,6 +1,6 @@
 """Both brokers behind one face, for scenarios that must hold on either."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -39,14 +39,19 @@ FILTERED = Subscription(
 ORDERED = Subscription(Ping, "sorter", ordered=True, ack_deadline=10, min_backoff=0.1, max_backoff=0.2)
 SUBSCRIPTIONS = (PLAIN, OTHER, FILTERED, ORDERED)
 
-EMBEDDED_LEASE = 1.0
+EMBEDDED_LEASE = 2.0
 
 
 class BrokerKit(Protocol):
-    """One provisioned broker service. ``crash_seconds``: within which a dead consumer's deliveries come back."""
+    """One provisioned broker service.
+
+    ``lease``: seconds a silent consumer keeps its deliveries. ``hand_back_seconds``: within which
+    what a closed stream held comes to another one.
+    """
 
     kind: str
-    crash_seconds: float
+    lease: float
+    hand_back_seconds: float
 
     async def provision(self, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> None: ...
 
@@ -68,7 +73,8 @@ class EmbeddedKit:
     server: PostgresServer
     url: str
     kind: str = "embedded"
-    crash_seconds: float = EMBEDDED_LEASE * 5
+    lease: float = EMBEDDED_LEASE
+    hand_back_seconds: float = 20.0
 
     async def provision(self, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> None:
         connection = await asyncpg.connect(self.url)
@@ -87,7 +93,7 @@ class EmbeddedKit:
                 await broker.close()
 
     @contextmanager
-    def outage(self):
+    def outage(self) -> Iterator[None]:
         self.server.stop("immediate")
         try:
             yield
@@ -103,7 +109,9 @@ class PubSubKit:
     emulator: PubSubEmulator
     project: str
     kind: str = "pubsub"
-    crash_seconds: float = 30.0
+    lease: float = 10.0
+    # The emulator delivers once or more into streams that have ended, and waits for those leases to run out.
+    hand_back_seconds: float = 50.0
 
     async def provision(self, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> None:
         provision_pubsub(self.project, topics=TOPICS, subscriptions=subscriptions)
@@ -117,7 +125,7 @@ class PubSubKit:
             await broker.close()
 
     @contextmanager
-    def outage(self):
+    def outage(self) -> Iterator[None]:
         self.emulator.pause()
         try:
             yield

@@ -7,7 +7,7 @@ from services.kernel.messaging.broker import Broker, Delivery, Stream
 from services.kernel.messaging.envelope import Envelope, seal, unseal
 from tests.support.brokers import Ping
 
-WAIT = 100.0
+WAIT = 60.0
 """Seconds that a scenario waits for what must come."""
 QUIET = 1.0
 """Seconds without a delivery after which none is taken to come."""

@@ -47,10 +47,20 @@ async def test_a_nacked_delivery_comes_again_before_the_newer_ones(kit):
 async def test_a_consumer_in_another_process_is_held_back_too(kit):
     async with kit.connect() as broker:
         await publish(broker, ping(1, key="a"), ping(2, key="a"))
-        async with hanging_consumer(kit, ORDERED) as (process, held):
+        async with hanging_consumer(kit, ORDERED) as (_, held), broker.subscribe(ORDERED, capacity=20) as stream:
             assert held == [[1, 1]]
-            async with broker.subscribe(ORDERED, capacity=20) as stream:
-                assert await quiet(stream)
-                process.send_signal(signal.SIGKILL)
-                await process.wait()
-                assert numbers(await _ack_all(stream, 2)) == [1, 2]
+            assert await quiet(stream)
+
+
+async def test_a_killed_consumers_key_goes_on_elsewhere(embedded_kit):
+    """Embedded only: the Pub/Sub emulator (0.8.20) never delivers a key again whose consumer was killed,
+    not even to Google's own client, so there is nothing to hold it to."""
+    await embedded_kit.provision()
+    async with embedded_kit.connect() as broker:
+        await publish(broker, ping(1, key="a"), ping(2, key="a"))
+        async with hanging_consumer(embedded_kit, ORDERED) as (process, held):
+            assert held == [[1, 1]]
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        async with broker.subscribe(ORDERED, capacity=20) as stream:
+            assert numbers(await _ack_all(stream, 2)) == [1, 2]

@@ -1,6 +1,7 @@
 """Publishing, subscribing and checking on the embedded broker."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
@@ -17,6 +18,8 @@ from services.kernel.messaging.embedded.store import Row, Store
 from services.kernel.messaging.embedded.stream import EmbeddedStream
 from services.kernel.messaging.envelope import Envelope
 from services.kernel.messaging.limits import own_attributes, refusal
+
+_logger = logging.getLogger(__name__)
 
 _MAX_ROWS = 1000
 _MAX_BYTES = 16_000_000
@@ -143,6 +146,8 @@ class EmbeddedBroker:
             asyncio.create_task(keeper.listen(self._pool, self._wake)),
             asyncio.create_task(keeper.expire(self._store)),
         ]
+        for task in self._background:
+            task.add_done_callback(_report_crash)
 
     def _all_streams(self) -> list[EmbeddedStream]:
         return [stream for streams in self._streams.values() for stream in streams]
@@ -150,3 +155,9 @@ class EmbeddedBroker:
     def _wake(self, subscription: str) -> None:
         for stream in self._streams.get(subscription, ()) if subscription else self._all_streams():
             stream.wake()
+
+
+def _report_crash(task: "asyncio.Task[None]") -> None:
+    """These tasks wait every outage out; one that ends by itself is a defect nobody would see otherwise."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _logger.critical("a background task died", exc_info=error, extra={"action": "broker.background_died"})
