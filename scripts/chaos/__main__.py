@@ -207,7 +207,7 @@ async def _outsider(platform: Platform, pubsub: PubSubEmulator | None) -> tuple[
         return broker, broker.close
     from services.kernel.messaging.embedded import EmbeddedBroker
 
-    pool = await asyncpg.create_pool(platform.database_url("intake"), min_size=1, max_size=2)
+    pool = await asyncpg.create_pool(platform.database_url("intake"), min_size=0, max_size=2)
     return EmbeddedBroker(pool), pool.close
 
 

@@ -59,6 +59,7 @@ class Platform:
         self.ports = {name: options.ports.get(name) or free_port() for name in options.services}
         self.identity_key = secrets.token_urlsafe(32)
         self.processes: dict[str, SupervisedProcess] = {}
+        self._stack = contextlib.ExitStack()
         self.seconds: dict[str, float] = {}
 
     def url(self, service: str = "intake") -> str:
@@ -96,11 +97,12 @@ class Platform:
             process.terminate()
         killed = [name for name, process in self.processes.items() if not process.join(drain_seconds)]
         self.storage.stop()
-        self.postgres.stop()
+        self._stack.close()
         return killed
 
     def _prepare_database(self) -> None:
-        self.postgres.start()
+        # A lease, so that Postgres ends with this process however this process ends.
+        self._stack.enter_context(self.postgres.lease())
         with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 admin.execute(f"CREATE DATABASE {DATABASE}")

@@ -33,15 +33,17 @@ class SupervisedProcess:
     restarts: int = 0
     _process: "subprocess.Popen[bytes] | None" = None
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _started: threading.Event = field(default_factory=threading.Event)
     _watcher: threading.Thread | None = None
     _starts: list[float] = field(default_factory=list)
     failed: bool = False
     """True when it died right after each of several starts and was given up."""
 
     def start(self) -> None:
-        self._spawn()
+        # The kernel ends the child with the thread that started it, so the watcher starts it, which outlives it.
         self._watcher = threading.Thread(target=self._watch, name=f"watch-{self.name}", daemon=True)
         self._watcher.start()
+        self._started.wait()
 
     @property
     def pid(self) -> int | None:
@@ -99,6 +101,10 @@ class SupervisedProcess:
                 output.close()
 
     def _watch(self) -> None:
+        try:
+            self._spawn()
+        finally:
+            self._started.set()
         while not self._stopping.is_set():
             process = self._process
             if process is None:
