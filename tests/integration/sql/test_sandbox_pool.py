@@ -46,7 +46,7 @@ def children_of(process_id: int) -> list[int]:
 
 
 def zygote_of(pool: SandboxPool) -> int:
-    process_id = pool._stock.zygote_process_id
+    process_id = pool.zygote_process_id
     assert process_id is not None
     return process_id
 
@@ -174,7 +174,7 @@ def test_a_killed_service_leaves_no_process_behind() -> None:
         "from tests.integration.sql.sandbox_tasks import TASKS\n"
         "async def main():\n"
         "    async with SandboxPool(2, tasks=TASKS) as pool:\n"
-        "        print(pool._stock.zygote_process_id, flush=True)\n"
+        "        print(pool.zygote_process_id, flush=True)\n"
         "        await pool.call('spin', None, Limits(wall_seconds=60, cpu_seconds=60))\n"
         "asyncio.run(main())\n"
     )

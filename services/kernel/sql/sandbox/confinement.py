@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from services.kernel.sql.sandbox import landlock, seccomp
+from services.kernel.sql.sandbox.libc import libc, succeeded
 from services.kernel.sql.sandbox.limits import Limits
 
 # Measure -> "held", or why it is not.
@@ -90,25 +91,19 @@ def _limit(report: Report, name: str, which: int, value: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+    succeeded(libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl({option})")
 
 
 def _drop_capabilities() -> None:
     """Matters in a container whose user is root: without capabilities, limits bind root too."""
-    libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
-    if libc.capset(header, none) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"capset: {os.strerror(number)}")
+    succeeded(libc().capset(header, none), "capset")
 
 
 def _keep_one_heap() -> None:
     """Else the C library reserves 64 MiB of address space for each thread, which the memory limit would count."""
-    if ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1) != 1:
+    if libc().mallopt(_M_ARENA_MAX, 1) != 1:
         raise OSError("mallopt(M_ARENA_MAX) was refused")
 
 

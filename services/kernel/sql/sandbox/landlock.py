@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
+from services.kernel.sql.sandbox.libc import libc, succeeded
+
 # The three calls have the same numbers on every architecture.
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445
@@ -31,39 +33,34 @@ def restrict_to(readable: Iterable[str]) -> int:
 
     Paths that do not exist are left out. Returns the kernel's Landlock version; raises OSError where there is none.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = _call(libc, _CREATE_RULESET, None, 0, _VERSION_FLAG)
+    version = _call(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     rights = (1 << _FILE_RIGHTS.get(version, 16)) - 1
     attributes = struct.pack("=Q", rights)
     if version >= 4:
         attributes += struct.pack("=Q", _NETWORK_RIGHTS)
     if version >= 6:
         attributes += struct.pack("=Q", _SCOPES)
-    ruleset = _call(libc, _CREATE_RULESET, attributes, len(attributes), 0)
+    ruleset = _call(_CREATE_RULESET, attributes, len(attributes), 0)
     try:
         for path in readable:
-            _allow_reading(libc, ruleset, path)
-        _call(libc, _RESTRICT_SELF, ruleset, 0)
+            _allow_reading(ruleset, path)
+        _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
     return version
 
 
-def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
+def _allow_reading(ruleset: int, path: str) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
         rights = _READ_FILE | _READ_DIRECTORY if os.path.isdir(path) else _READ_FILE
-        _call(libc, _ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0)
+        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0)
     finally:
         os.close(descriptor)
 
 
-def _call(libc: ctypes.CDLL, number: int, *arguments: object) -> int:
-    result = int(libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"landlock call {number}: {os.strerror(error)}")
-    return result
+def _call(number: int, *arguments: object) -> int:
+    return succeeded(int(libc().syscall(ctypes.c_long(number), *arguments)), f"landlock call {number}")

@@ -77,6 +77,11 @@ class SandboxPool:
         """The most memory that any worker so far has had resident, the pages it shares with the others included."""
         return self._peak_worker_bytes
 
+    @property
+    def zygote_process_id(self) -> int | None:
+        """The process that workers are forked from, for monitoring; None while there is none."""
+        return self._stock.zygote_process_id
+
     async def call(self, task: str, payload: Json, limits: Limits = DEFAULT_LIMITS) -> Json:
         """Runs the registered ``task`` on ``payload`` (JSON) in a fresh process and returns its JSON result.
 

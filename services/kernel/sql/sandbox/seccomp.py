@@ -13,6 +13,8 @@ import os
 import struct
 from typing import Final
 
+from services.kernel.sql.sandbox.libc import libc, succeeded
+
 _PR_SET_SECCOMP: Final = 22
 _SECCOMP_MODE_FILTER: Final = 2
 _RET_KILL_PROCESS: Final = 0x8000_0000
@@ -150,8 +152,5 @@ def _instruction(code: int, value: int, *, when_true: int = 0, when_false: int =
 def install() -> None:
     """Filters this thread's system calls for good. Raises OSError when the kernel refuses, KeyError as ``build``."""
     program = build(os.uname().machine, os.getpid())
-    libc = ctypes.CDLL(None, use_errno=True)
     header = _Program(len(program) // 8, program)
-    if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_SECCOMP): {os.strerror(number)}")
+    succeeded(libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0), "prctl(PR_SET_SECCOMP)")
