@@ -2,17 +2,23 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from contracts import manifest
+from contracts.message import Message
 from services.kernel.assembly import lay_foundation
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Service
+from services.notifier.adapters.deliveries import DeliveriesTable
 from services.notifier.adapters.notifications import NotificationsTable, record
-from services.notifier.api.app import build_app
+from services.notifier.adapters.webhooks import WebhooksTable
+from services.notifier.api.app import Parts, build_app
 from services.notifier.handlers import notifying
 from services.notifier.hub import Hub
 from services.notifier.settings import NotifierSettings
+from services.notifier.webhooks.dispatcher import Dispatcher
+from services.notifier.webhooks.sender import Sender
 
 NAME = "notifier"
 PRUNE_SECONDS = 3_600.0
@@ -26,10 +32,18 @@ async def build(settings: NotifierSettings) -> Service:
     database = foundation.database
     notifications = NotificationsTable(database.pool)
     hub = Hub(notifications, max_clients=settings.max_streams)
+    deliveries = DeliveriesTable(database.pool)
+    sender = Sender(allow_loopback=settings.webhook_allow_loopback)
+    dispatcher = Dispatcher(deliveries, database, sender, project_id=settings.google_cloud_project)
+
+    def committed(_: Sequence[Message]) -> None:
+        hub.wake()
+        dispatcher.wake()
+
     handler = notifying(record, settings.google_cloud_project)
     consumers = [
         Consumer(
-            Route(subscription, handler, after_commit=lambda _: hub.wake()),
+            Route(subscription, handler, after_commit=committed),
             foundation.broker,
             database,
             project_id=settings.google_cloud_project,
@@ -42,8 +56,9 @@ async def build(settings: NotifierSettings) -> Service:
         database,
         foundation.broker,
         consumers=consumers,
-        background=[hub.run, partial(_prune, notifications, settings.notification_retention_days)],
-        app=build_app(settings, notifications, hub),
+        background=[hub.run, dispatcher.run, partial(_prune, notifications, settings.notification_retention_days)],
+        app=build_app(settings, Parts(notifications, hub, WebhooksTable(database.pool), deliveries, dispatcher.wake)),
+        on_close=[sender.close],
     )
 
 

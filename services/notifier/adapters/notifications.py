@@ -10,32 +10,43 @@ from services.notifier.domain import Audience, Kind, Notification, Severity, Vie
 from services.notifier.ports import Filter, Stored
 
 _RECORD = """
-INSERT INTO notifications (id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
-                           stack_trace, project_id, trace_id, occurred_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT (id) DO NOTHING
-RETURNING sequence
+WITH told AS (
+    INSERT INTO notifications (id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
+                               stack_trace, project_id, trace_id, occurred_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, kind, type, audience, user_id, sequence
+), planned AS (
+    INSERT INTO deliveries (notification_id, webhook_id)
+    SELECT told.id, webhooks.id FROM told JOIN webhooks
+        ON webhooks.everything OR told.audience = 'everyone'
+        OR (told.audience = 'user' AND webhooks.user_id = told.user_id)
+    WHERE webhooks.disabled_at IS NULL AND webhooks.min_severity <= $15
+      AND (webhooks.kinds = '{}' OR told.kind = ANY(webhooks.kinds))
+      AND (webhooks.types = '{}' OR told.type = ANY(webhooks.types))
+)
+SELECT sequence FROM told
 """
-_COLUMNS = """sequence, id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
+COLUMNS = """sequence, id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
     stack_trace, project_id, trace_id, occurred_at, created_at"""
 _VISIBLE = """($1 OR audience = 'everyone' OR (audience = 'user' AND user_id = $2 AND $2 <> '')
     OR (audience = 'holder' AND about = ANY($3::text[])))"""
 _AFTER = f"""
-SELECT {_COLUMNS} FROM notifications WHERE {_VISIBLE} AND sequence > $4 ORDER BY sequence LIMIT $5
+SELECT {COLUMNS} FROM notifications WHERE {_VISIBLE} AND sequence > $4 ORDER BY sequence LIMIT $5
 """
 _BEFORE = f"""
-SELECT {_COLUMNS} FROM notifications
+SELECT {COLUMNS} FROM notifications
 WHERE {_VISIBLE} AND ($4::bigint IS NULL OR sequence < $4) AND ($5 = '' OR kind = $5) AND ($6 = '' OR type = $6)
   AND ($7 = '' OR severity = $7) AND ($8 = '' OR about = $8)
 ORDER BY sequence DESC LIMIT $9
 """
-_ONE = f"SELECT {_COLUMNS} FROM notifications WHERE {_VISIBLE} AND id = $4"
+_ONE = f"SELECT {COLUMNS} FROM notifications WHERE {_VISIBLE} AND id = $4"
 _LATEST = "SELECT coalesce(max(sequence), 0) FROM notifications"
 _PRUNE = "DELETE FROM notifications WHERE created_at < now() - make_interval(days => $1)"
 
 
 async def record(connection: asyncpg.Connection, notification: Notification) -> bool:
-    """See ``ports.Record``."""
+    """See ``ports.Record``. Its deliveries to webhooks are planned with it, so that none can be forgotten."""
     sequence = await connection.fetchval(
         _RECORD,
         notification.id,
@@ -52,6 +63,7 @@ async def record(connection: asyncpg.Connection, notification: Notification) -> 
         notification.project_id,
         notification.trace_id,
         notification.occurred_at,
+        notification.severity.rank,
     )
     return sequence is not None
 
@@ -67,17 +79,17 @@ class NotificationsTable:
 
     async def after(self, position: int, viewer: Viewer, limit: int) -> Sequence[Stored]:
         rows = await self._pool.fetch(_AFTER, *_sight(viewer), position, limit)
-        return [_read(row) for row in rows]
+        return [read(row) for row in rows]
 
     async def before(self, position: int | None, viewer: Viewer, wanted: Filter, limit: int) -> Sequence[Stored]:
         rows = await self._pool.fetch(
             _BEFORE, *_sight(viewer), position, wanted.kind, wanted.type, wanted.severity, wanted.about, limit
         )
-        return [_read(row) for row in rows]
+        return [read(row) for row in rows]
 
     async def one(self, notification_id: UUID, viewer: Viewer) -> Stored | None:
         row = await self._pool.fetchrow(_ONE, *_sight(viewer), notification_id)
-        return None if row is None else _read(row)
+        return None if row is None else read(row)
 
     async def prune(self, older_than_days: int) -> None:
         """Forget notifications that nobody may still want to replay."""
@@ -88,7 +100,8 @@ def _sight(viewer: Viewer) -> tuple[bool, str, list[str]]:
     return viewer.administrator, viewer.user_id, list(viewer.named)
 
 
-def _read(row: asyncpg.Record) -> Stored:
+def read(row: asyncpg.Record) -> Stored:
+    """A row with the columns of ``COLUMNS``."""
     return Stored(
         sequence=row["sequence"],
         created_at=row["created_at"],

@@ -1,6 +1,8 @@
 """The notifier's HTTP door."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -11,8 +13,12 @@ from starlette.types import ExceptionHandler
 from services.kernel.database.pool import OUTAGE
 from services.kernel.http import Problem, add_health, create_app
 from services.kernel.identity import TokenVerifier
+from services.notifier.adapters.deliveries import DeliveriesTable
+from services.notifier.adapters.webhooks import WebhooksTable
+from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.listing import listing
 from services.notifier.api.sse import server_sent_events
+from services.notifier.api.webhooks import Owner, webhook_routes
 from services.notifier.api.websocket import refuse_socket, web_socket
 from services.notifier.hub import Hub
 from services.notifier.ports import Notifications
@@ -21,14 +27,28 @@ from services.notifier.settings import NotifierSettings
 _logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """
-Notifications about jobs, graded answers and alerts: as a list, as server-sent events and over a WebSocket.
+Notifications about jobs, graded answers and alerts: as a list, as server-sent events, over a WebSocket
+and to webhooks.
 
 Who sees what: administrators see everything. A signed-in caller sees its own notifications and broadcasts. Anybody
 sees broadcasts, and what concerns a job without an owner when naming the job's id in `about`.
+
+Webhooks post the same to a URL, signed as [Standard Webhooks](https://www.standardwebhooks.com) describe.
 """
 
 
-def build_app(settings: NotifierSettings, notifications: Notifications, hub: Hub) -> FastAPI:
+@dataclass(frozen=True)
+class Parts:
+    """What the routes stand on. ``due``: call when a delivery has become due."""
+
+    notifications: Notifications
+    hub: Hub
+    webhooks: WebhooksTable
+    deliveries: DeliveriesTable
+    due: Callable[[], None]
+
+
+def build_app(settings: NotifierSettings, parts: Parts) -> FastAPI:
     app = create_app("QueryCraft notifier", _DESCRIPTION)
     if settings.cors_origins:
         from starlette.middleware.cors import CORSMiddleware
@@ -36,13 +56,16 @@ def build_app(settings: NotifierSettings, notifications: Notifications, hub: Hub
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_headers=["Authorization"])
     verifier = TokenVerifier(settings)
     # The stream's path comes before /notifications/{notification_id}.
-    app.include_router(server_sent_events(hub, verifier, settings.stream_seconds))
-    app.include_router(web_socket(hub, verifier, settings.stream_seconds))
-    app.include_router(listing(notifications, verifier))
+    app.include_router(server_sent_events(parts.hub, verifier, settings.stream_seconds))
+    app.include_router(web_socket(parts.hub, verifier, settings.stream_seconds))
+    app.include_router(listing(parts.notifications, verifier))
+    owner = Owner(verifier, parts.webhooks)
+    app.include_router(webhook_routes(parts.webhooks, owner, allow_loopback=settings.webhook_allow_loopback))
+    app.include_router(delivery_routes(parts.deliveries, owner, parts.due))
     app.add_exception_handler(WebSocketRequestValidationError, cast(ExceptionHandler, refuse_socket))
 
     async def ready() -> None:
-        await notifications.latest()
+        await parts.notifications.latest()
 
     add_health(app, ready)
     for outage in OUTAGE:

@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
-from services.notifier.api.app import build_app
+from services.notifier.api.app import Parts, build_app
 from services.notifier.hub import Hub
 from services.notifier.settings import NotifierSettings
 from tests.integration.notifier.conftest import Running, bearer, new_id, told
@@ -93,7 +93,10 @@ class _Nothing:
 
 
 schema = schemathesis.openapi.from_dict(
-    build_app(NotifierSettings(database_url="postgresql://unused"), _Nothing(), Hub(_Nothing(), max_clients=1)).openapi()
+    build_app(
+        NotifierSettings(database_url="postgresql://unused"),
+        Parts(_Nothing(), Hub(_Nothing(), max_clients=1), _Nothing(), _Nothing(), lambda: None),
+    ).openapi()
 ).exclude(path="/notifications/stream", method="GET")  # it never ends; test_sse.py has its own cases
 
 

@@ -53,7 +53,12 @@ def test_an_alert_carries_its_own_trace_and_project() -> None:
 
 @pytest.mark.parametrize(
     ("word", "severity"),
-    [("warning", Severity.WARNING), ("CRITICAL", Severity.CRITICAL), ("apocalyptic", Severity.ERROR), ("", Severity.ERROR)],
+    [
+        ("warning", Severity.WARNING),
+        ("CRITICAL", Severity.CRITICAL),
+        ("apocalyptic", Severity.ERROR),
+        ("", Severity.ERROR),
+    ],
 )
 def test_an_unknown_severity_counts_as_an_error(word: str, severity: Severity) -> None:
     assert told(alert(severity=word)).severity is severity

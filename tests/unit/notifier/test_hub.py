@@ -56,7 +56,7 @@ def _is_for(notification: Notification, viewer: Viewer) -> bool:
 async def listen(hub: Hub, viewer: Viewer, after: int | None, heard: list[int]) -> None:
     async with hub.join(viewer) as client:
         async for item in hub.events(client, after):
-            heard.append(item.sequence if isinstance(item, Event) else -item)
+            heard.append(item.sequence if isinstance(item, Event) else -item)  # noqa: PERF401 - read while it grows
 
 
 async def settle(turns: int = 50) -> None:

@@ -1,0 +1,160 @@
+"""Managing webhooks: signed-in users have their own; administrators may ask for everything."""
+
+import uuid
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.kernel.http import Problem
+from services.kernel.identity import Identity, TokenVerifier
+from services.notifier.adapters.webhooks import Webhook, WebhooksTable
+from services.notifier.api.access import PLAIN, Bearer, identity_of
+from services.notifier.api.problems import problems
+from services.notifier.domain import MAX_NAME, Kind, Severity
+from services.notifier.webhooks.addresses import MAX_URL, AddressRefused, check_url
+from services.notifier.webhooks.signing import new_secret
+
+MAX_WEBHOOKS = 10
+MAX_FILTER = 50
+_COMMON = {"_401": "Sign in first", "_422": "The request is not valid", "_503": "Try again later"}
+ONE = {**_COMMON, "_404": "The caller has no such webhook"}
+
+
+class WebhookRequest(BaseModel):
+    """Empty ``kinds`` and ``types`` accept everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(min_length=1, max_length=MAX_URL, description="https:// and a public address.")]
+    kinds: list[Kind] = Field(default=[], max_length=MAX_FILTER)
+    types: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=PLAIN)]] = Field(
+        default=[], max_length=MAX_FILTER
+    )
+    min_severity: Severity = Severity.INFO
+    everything: bool = Field(default=False, description="Every notification of the platform; administrators only.")
+
+
+class WebhookView(BaseModel):
+    id: UUID
+    url: str
+    kinds: list[str]
+    types: list[str]
+    min_severity: Severity
+    everything: bool
+    disabled_at: AwareDatetime | None
+    disabled_reason: str
+    previous_secret_until: AwareDatetime | None = Field(description="Until then a rotated secret signs along.")
+    created_at: AwareDatetime
+
+
+class WebhookSecret(WebhookView):
+    secret: str = Field(description="Standard Webhooks secret, whsec_...; shown only now.")
+
+
+class Owner:
+    """Who manages webhooks: signed-in users, each their own."""
+
+    def __init__(self, verifier: TokenVerifier, webhooks: WebhooksTable) -> None:
+        self._verifier = verifier
+        self._webhooks = webhooks
+
+    async def of(self, request: Request) -> Identity:
+        """Raises Problem: 401, nobody signed in."""
+        identity = await identity_of(request, self._verifier)
+        if identity is None:
+            raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
+        return identity
+
+    async def webhook(self, request: Request, webhook_id: UUID) -> Webhook:
+        """Raises Problem: 401 nobody signed in, 404 not the caller's."""
+        return found(await self._webhooks.one(webhook_id, (await self.of(request)).user_id), webhook_id)
+
+
+def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: bool) -> APIRouter:
+    routes = APIRouter(tags=["webhooks"], prefix="/webhooks", dependencies=[Bearer])
+
+    @routes.post(
+        "",
+        status_code=201,
+        responses=problems(
+            **_COMMON,
+            _400="The body is not JSON",
+            _403="Only administrators receive everything",
+            _409="The caller has too many webhooks",
+            _413="The body is too large",
+        ),
+    )
+    async def create_webhook(request: Request, wanted: WebhookRequest) -> WebhookSecret:
+        """Have notifications posted to a URL, signed as Standard Webhooks describe."""
+        identity = await owner.of(request)
+        if wanted.everything and not identity.is_admin:
+            raise Problem(403, "not-allowed", "Only administrators receive everything")
+        try:
+            check_url(wanted.url, allow_loopback=allow_loopback)
+        except AddressRefused as refused:
+            raise Problem(
+                422,
+                "invalid-request",
+                "The request is not valid",
+                errors=[{"field": "url", "message": str(refused)}],
+            ) from refused
+        secret = new_secret()
+        made = await webhooks.add(
+            uuid.uuid4(),
+            identity.user_id,
+            wanted.url,
+            secret,
+            everything=wanted.everything,
+            kinds=wanted.kinds,
+            types=wanted.types,
+            min_severity=wanted.min_severity,
+            most=MAX_WEBHOOKS,
+        )
+        if made is None:
+            raise Problem(409, "too-many-webhooks", f"One user may have {MAX_WEBHOOKS} webhooks; remove one first")
+        return WebhookSecret(**_view(made).model_dump(), secret=secret)
+
+    @routes.get("", responses=problems(**_COMMON))
+    async def list_webhooks(request: Request) -> list[WebhookView]:
+        return [_view(webhook) for webhook in await webhooks.of((await owner.of(request)).user_id)]
+
+    @routes.get("/{webhook_id}", responses=problems(**ONE))
+    async def read_webhook(request: Request, webhook_id: UUID) -> WebhookView:
+        return _view(await owner.webhook(request, webhook_id))
+
+    @routes.delete("/{webhook_id}", status_code=204, responses=problems(**ONE))
+    async def remove_webhook(request: Request, webhook_id: UUID) -> None:
+        """It gets nothing more; its delivery log goes with it."""
+        if not await webhooks.remove(webhook_id, (await owner.of(request)).user_id):
+            raise _unknown(webhook_id)
+
+    @routes.post("/{webhook_id}/rotate", responses=problems(**ONE))
+    async def rotate_secret(request: Request, webhook_id: UUID) -> WebhookSecret:
+        """A new secret; for a day every post carries the signatures of both."""
+        secret = new_secret()
+        rotated = await webhooks.rotate(webhook_id, (await owner.of(request)).user_id, secret)
+        return WebhookSecret(**_view(found(rotated, webhook_id)).model_dump(), secret=secret)
+
+    @routes.post("/{webhook_id}/enable", responses=problems(**ONE))
+    async def enable_webhook(request: Request, webhook_id: UUID) -> WebhookView:
+        """Post to it again; replay what was cancelled meanwhile with the route below."""
+        return _view(found(await webhooks.enable(webhook_id, (await owner.of(request)).user_id), webhook_id))
+
+    return routes
+
+
+def _view(webhook: Webhook) -> WebhookView:
+    fields = {name: value for name, value in vars(webhook).items() if name not in ("user_id", "previous_until")}
+    return WebhookView(**fields, previous_secret_until=webhook.previous_until)
+
+
+def found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
+    if webhook is None:
+        raise _unknown(webhook_id)
+    return webhook
+
+
+def _unknown(webhook_id: UUID) -> Problem:
+    return Problem(404, "not-found", "No such webhook", f"You have no webhook {webhook_id}")
