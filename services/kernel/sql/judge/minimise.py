@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 
-from services.kernel.sql.dataset import Dataset, Value, key_of
+from services.kernel.sql.dataset import Dataset, key_of
 from services.kernel.sql.judge.instances import Instance
-from services.kernel.sql.judge.layout import Layout, TableLayout
+from services.kernel.sql.judge.layout import Layout
 
-_BATCH = 16
+_BATCH = 12
+_PLAIN = 6  # the plain values come first in a domain
 _BATCH_ROWS = 600
 StillDiffers = Callable[[Sequence[Instance]], Instance | None]  # the first of the instances that still differs
 
@@ -27,49 +27,47 @@ class Minimiser:
 
     def run(self, instance: Instance) -> Instance:
         """Stops early at the deadline (time.monotonic()), with what it has reached by then."""
-        instance = self._shrink(instance, self._without_rows)
-        before = None
-        while before != instance and not self._late():
-            before = instance
-            instance = self._shrink(instance, self._without_column)
-            instance = self._shrink(instance, self._with_plainer_value)
-            instance = self._shrink(instance, self._without_rows)
-        return instance
+        instance = self._fewest_rows(instance)
+        simpler = self._plainer(self._fewer_columns(instance))
+        return simpler if simpler == instance else self._fewest_rows(simpler)
 
     def _late(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def _shrink(self, instance: Instance, candidates: Callable[[Instance], Iterator[Instance]]) -> Instance:
-        while not self._late():
-            smaller = self._first_differing(instance, candidates(instance))
-            if smaller is None:
+    def _fewest_rows(self, instance: Instance) -> Instance:
+        """Removes runs of rows, halving down to single ones, until a whole round of single rows finds nothing."""
+        run = max((len(rows) for rows in instance.values()), default=0)
+        while run > 0 and not self._late():
+            removed = self._pass(instance, run)
+            if run == 1 and removed == instance:
                 return instance
-            instance = smaller
+            instance, run = removed, max(1, run // 2)
         return instance
 
-    def _first_differing(self, instance: Instance, candidates: Iterator[Instance]) -> Instance | None:
-        """Tries candidates in batches bounded by their rows, so that a large data set is not copied hundredfold."""
-        size = max(1, min(_BATCH, _BATCH_ROWS // max(1, sum(len(rows) for rows in instance.values()))))
-        fresh = (candidate for candidate in candidates if candidate != instance)
-        while batch := list(islice(fresh, size)):
+    def _pass(self, instance: Instance, run: int) -> Instance:
+        """Takes the first removal that still differs, and goes on from its place in the list, not from the start."""
+        position = 0
+        while not self._late():
+            left = list(self._without_run(instance, run))[position:]
+            size = max(1, min(_BATCH, _BATCH_ROWS // max(1, sum(len(rows) for rows in instance.values()))))
+            batch = left[:size]
+            if not batch:
+                return instance
             smaller = self._still_differs(batch)
-            if smaller is not None or self._late():
-                return smaller
-        return None
+            if smaller is None:
+                position += len(batch)
+            else:
+                position += batch.index(smaller)
+                instance = smaller
+        return instance
 
-    def _without_rows(self, instance: Instance) -> Iterator[Instance]:
-        """Without a whole table, without runs of rows, halving down to one: whatever refers to what went goes too."""
-        names = [layout.table.name for layout in self._layout.tables]
-        for name in sorted(names, key=lambda n: -len(instance.get(n, []))):
-            if instance.get(name):
-                yield self._cascade(instance | {name: []})
-        for name in reversed(names):
-            rows = instance.get(name, [])
-            run = len(rows) // 2
-            while run > 0:
-                for start in range(0, len(rows), run):
-                    yield self._cascade(instance | {name: rows[:start] + rows[start + run :]})
-                run //= 2
+    def _without_run(self, instance: Instance, size: int) -> Iterator[Instance]:
+        """Without ``size`` rows in a row of one table, children first; whatever refers to what went goes too."""
+        for layout in reversed(self._layout.tables):
+            rows = instance.get(layout.table.name, [])
+            if len(rows) >= size or (rows and size > 1):
+                for start in range(0, len(rows), size):
+                    yield self._cascade(instance | {layout.table.name: rows[:start] + rows[start + size :]})
 
     def _cascade(self, instance: Instance) -> Instance:
         """Drops rows whose parent is gone, parents first; a row that refers to itself stays."""
@@ -86,34 +84,34 @@ class Minimiser:
                         break
         return result
 
-    def _without_column(self, instance: Instance) -> Iterator[Instance]:
+    def _fewer_columns(self, instance: Instance) -> Instance:
         """A nullable column set to NULL throughout is a column left out."""
         for layout in self._layout.tables:
-            rows = instance.get(layout.table.name, [])
-            for column in layout.varied:
-                if layout.domains[column.name].nullable and any(row.get(column.name) is not None for row in rows):
-                    yield self._valid(instance | {layout.table.name: [row | {column.name: None} for row in rows]})
+            name = layout.table.name
+            nullable = [column.name for column in layout.varied if layout.domains[column.name].nullable]
+            for column in nullable:
+                rows = instance.get(name, [])
+                if any(row.get(column) is not None for row in rows):
+                    cleared = instance | {name: [row | {column: None} for row in rows]}
+                    instance = self._kept_if_valid(cleared, instance)
+        return instance
 
-    def _with_plainer_value(self, instance: Instance) -> Iterator[Instance]:
-        """One value throughout a column, or one cell, replaced by the first plain value of its domain."""
+    def _plainer(self, instance: Instance) -> Instance:
+        """Replaces values that are neither plain nor in either query by the first plain one of their column."""
         for layout in self._layout.tables:
-            name, rows = layout.table.name, instance.get(layout.table.name, [])
+            name = layout.table.name
             for column in layout.varied:
-                for plain in layout.domains[column.name].values[:3]:
-                    for index, row in enumerate(rows):
-                        value = row.get(column.name)
-                        if value is None or not _plainer(plain, value, layout, column.name):
-                            continue
-                        changed = [*rows[:index], row | {column.name: plain}, *rows[index + 1 :]]
-                        yield self._valid(instance | {name: changed}, otherwise=instance)
+                domain = layout.domains[column.name]
+                known = {*domain.values[:_PLAIN], *domain.likely, None}
+                for index, row in enumerate(instance.get(name, [])):
+                    if row.get(column.name) in known or not domain.values:
+                        continue
+                    rows = instance[name]
+                    changed = [*rows[:index], row | {column.name: domain.values[0]}, *rows[index + 1 :]]
+                    instance = self._kept_if_valid(instance | {name: changed}, instance)
+        return instance
 
-    def _valid(self, changed: Instance, otherwise: Instance | None = None) -> Instance:
-        """``changed`` if it satisfies the keys, else ``otherwise`` (which the caller drops as no change)."""
-        broken = any(Dataset(changed).violations(self._layout.schema))
-        return changed if not broken else (otherwise if otherwise is not None else self._cascade(changed))
-
-
-def _plainer(plain: Value, value: Value, layout: TableLayout, column: str) -> bool:
-    """Plain values come in a fixed order; a value outside it is the least plain."""
-    order = layout.domains[column].values[:3]
-    return plain in order and (value not in order or order.index(plain) < order.index(value))
+    def _kept_if_valid(self, changed: Instance, instance: Instance) -> Instance:
+        if self._late() or any(Dataset(changed).violations(self._layout.schema)):
+            return instance
+        return self._still_differs([changed]) or instance

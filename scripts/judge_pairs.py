@@ -1,0 +1,124 @@
+"""Judges pairs of queries from a JSON-lines file, each in a sandboxed process of its own.
+
+    python -m scripts.judge_pairs --in pairs.jsonl --out verdicts.jsonl [--budget-ms 2000] [--workers 1] [--seed 0]
+
+In, a line: {"id", "ddl": [CREATE TABLE, DuckDB], "reference_sql", "candidate_sql", "order_sensitive"}; other fields are
+ignored. Out, a line, in the order of the input: {"id", "verdict": "equivalent" | "different" | "unsupported" |
+"refused", "reason", "counterexample": {table: [{column: value}]} | null, "ms"}.
+``refused``: the answer is not one read-only query, or the sandbox stopped it. ``unsupported``: the pair cannot be
+judged, because DuckDB cannot run a query or the schema cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from services.kernel.errors import QueryCraftError
+from services.kernel.sql.compare import ComparisonPolicy
+from services.kernel.sql.judge.request import JudgeRequest
+from services.kernel.sql.judge.task import TASK_NAME, TASK_PATH
+from services.kernel.sql.sandbox import LimitExceeded, Limits, SyncSandbox, TaskFailed, WorkerDied
+from services.kernel.sql.schema import Schema
+
+DEFAULT_BUDGET_MS = 2000
+# The judge keeps to its budget by itself; past this the sandbox ends it.
+_GRACE_SECONDS = 1.5
+
+
+def request_of(pair: Mapping[str, Any], budget_ms: int, seed: int) -> JudgeRequest:
+    """The request for one line of the input; raises InvalidSchema, or KeyError for a missing field."""
+    policy = ComparisonPolicy(ordered=bool(pair.get("order_sensitive")))
+    schema = Schema.from_ddl(pair["ddl"])
+    return JudgeRequest(schema, pair["reference_sql"], pair["candidate_sql"], policy, seed=seed, budget_ms=budget_ms)
+
+
+def judge_pairs(
+    pairs: Iterable[Mapping[str, Any]], *, budget_ms: int = DEFAULT_BUDGET_MS, workers: int = 1, seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Verdicts in the order of ``pairs``: the documented fields, and ``details`` (the sandbox's whole answer)."""
+    seconds = budget_ms / 1000 + _GRACE_SECONDS
+    limits = Limits(wall_seconds=seconds, cpu_seconds=max(1, round(seconds)))
+    waiting: list[tuple[str, str | None]] = []
+
+    def payloads() -> Iterator[dict[str, Any]]:
+        for pair in pairs:
+            try:
+                request = request_of(pair, budget_ms, seed).to_json()
+            except (QueryCraftError, KeyError) as error:
+                waiting.append((str(pair.get("id", "")), f"{type(error).__name__}: {error}"))
+            else:
+                waiting.append((str(pair["id"]), None))
+                yield request
+
+    with SyncSandbox(workers, tasks={TASK_NAME: TASK_PATH}) as sandbox:
+        for outcome in sandbox.map(TASK_NAME, payloads(), limits):
+            yield from _unreadable(waiting)
+            identifier, _ = waiting.pop(0)
+            yield {"id": identifier, **_verdict(outcome, limits)}
+        yield from _unreadable(waiting)
+
+
+def _unreadable(waiting: list[tuple[str, str | None]]) -> Iterator[dict[str, Any]]:
+    """Verdicts for the pairs at the head of the line that never reached the sandbox."""
+    while waiting and waiting[0][1] is not None:
+        identifier, reason = waiting.pop(0)
+        empty = {"verdict": "unsupported", "reason": f"unreadable_pair: {reason}", "counterexample": None, "ms": 0.0}
+        yield {"id": identifier, **empty, "details": {}}
+
+
+def _verdict(outcome: Any, limits: Limits) -> dict[str, Any]:
+    if isinstance(outcome, LimitExceeded | WorkerDied):
+        spent = limits.wall_seconds * 1000
+        return _line("refused", f"stopped: {outcome}", None, spent, {})
+    if isinstance(outcome, TaskFailed):
+        return _line("unsupported", f"{outcome.code}: {outcome}", None, 0.0, {})
+    if isinstance(outcome, QueryCraftError):
+        raise outcome
+    example = outcome.get("counterexample")
+    reason = ": ".join(part for part in (outcome["reason"], outcome.get("detail", "")) if part)
+    return _line(outcome["outcome"], reason, example and example["tables"], outcome.get("elapsed_ms", 0.0), outcome)
+
+
+def _line(verdict: str, reason: str, tables: Any, ms: float, details: Any) -> dict[str, Any]:
+    return {"verdict": verdict, "reason": reason, "counterexample": tables, "ms": round(ms, 2), "details": details}
+
+
+def read_pairs(lines: TextIO) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise SystemExit(f"line {number} of the input is not JSON: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Judges pairs of queries (see the module's text).")
+    parser.add_argument("--in", dest="source", type=Path, required=True)
+    parser.add_argument("--out", dest="target", type=Path, required=True)
+    parser.add_argument("--budget-ms", type=int, default=DEFAULT_BUDGET_MS)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.budget_ms <= 0 or options.workers <= 0:
+        sys.exit("--budget-ms and --workers must be positive")
+    with options.source.open(encoding="utf-8") as source, options.target.open("w", encoding="utf-8") as target:
+        pairs = read_pairs(source)
+        for verdict in judge_pairs(pairs, budget_ms=options.budget_ms, workers=options.workers, seed=options.seed):
+            verdict.pop("details")
+            target.write(json.dumps(verdict, ensure_ascii=False) + "\n")
+            target.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
