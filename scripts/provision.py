@@ -2,6 +2,7 @@
 
     python -m scripts.provision --admin-url postgresql://... [--broker embedded|pubsub|none] [SERVICE ...]
 
+The URL may come from QC_ADMIN_DATABASE_URL, which keeps its password off the command line.
 In the cloud Terraform creates the topics, so there the broker is ``none`` and this only migrates.
 Safe to repeat and to run from two places at once.
 """
@@ -28,7 +29,7 @@ def provision(admin_url: str, services: Sequence[str], *, broker: str, project: 
     elif broker == "pubsub":
         from services.kernel.messaging.provision import provision_pubsub
 
-        asyncio.run(provision_pubsub(project))
+        provision_pubsub(project)
 
 
 async def _provision_embedded(admin_url: str, services: Sequence[str]) -> None:
@@ -42,10 +43,12 @@ async def _provision_embedded(admin_url: str, services: Sequence[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Migrate schemas and create topics and subscriptions.")
     parser.add_argument("services", nargs="*", default=SERVICES)
-    parser.add_argument("--admin-url", required=True)
+    parser.add_argument("--admin-url", default=os.environ.get("QC_ADMIN_DATABASE_URL"))
     parser.add_argument("--broker", choices=("embedded", "pubsub", "none"), default="none")
     parser.add_argument("--project", default=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
     arguments = parser.parse_args()
+    if not arguments.admin_url:
+        parser.error("--admin-url or QC_ADMIN_DATABASE_URL must name the database, with a role that may create others")
     provision(arguments.admin_url, arguments.services, broker=arguments.broker, project=arguments.project)
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from scripts.embedded.platform import SERVICES, Options, PlatformError, running
+from scripts.embedded.platform import SERVICES, Options, PlatformError, broker_emulator, running
 
 FIRST_PORT = 8080
 
@@ -26,10 +26,10 @@ def main() -> int:
         directory=arguments.directory.absolute(),
         broker=arguments.broker,
         ports={name: FIRST_PORT + index for index, name in enumerate(SERVICES)},
-        environment={"QC_TRACE_EXPORTER": "file"},
+        environment={"QC_TELEMETRY_EXPORTER": "file"},
     )
     try:
-        with emulator(arguments.broker) as options.pubsub_emulator_host, running(options) as platform:
+        with broker_emulator(arguments.broker) as options.pubsub_emulator_host, running(options) as platform:
             print(f"ready in {platform.seconds['ready']:.1f} s")
             print(f"  API and its docs page   {platform.url('intake')}/docs")
             print(f"  notifications           {platform.url('notifier')}/docs")

@@ -30,8 +30,8 @@ resource "google_cloud_run_v2_job" "migrate" {
 
       containers {
         image   = var.image
-        command = ["sh", "-c"]
-        args    = ["exec python -m scripts.provision --admin-url \"$QC_ADMIN_DATABASE_URL\" --broker none"]
+        command = ["python", "-m", "scripts.provision"]
+        args    = ["--broker", "none"]
 
         env {
           name = "QC_ADMIN_DATABASE_URL"

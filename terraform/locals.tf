@@ -50,7 +50,7 @@ locals {
         QC_IDENTITY_ALGORITHM   = var.identity.algorithm
         QC_IDENTITY_ISSUER      = var.identity.issuer
         QC_IDENTITY_AUDIENCE    = var.identity.audience
-        QC_TRACE_EXPORTER       = var.otlp_endpoint == "" ? "none" : "otlp"
+        QC_TELEMETRY_EXPORTER   = var.otlp_endpoint == "" ? "none" : "otlp"
         QC_OTLP_ENDPOINT        = var.otlp_endpoint
         QC_PUSH_AUDIENCE        = lookup(local.push_audience, name, "")
         QC_PUSH_SERVICE_ACCOUNT = local.push_service_account

@@ -230,10 +230,7 @@ def _emulator(broker: str) -> Iterator[PubSubEmulator | None]:
     if broker != "pubsub":
         yield None
         return
-    import os
-
     with emulator() as started:
-        os.environ["PUBSUB_EMULATOR_HOST"] = started.host
         yield started
 
 

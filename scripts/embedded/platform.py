@@ -6,6 +6,7 @@ The same services and handlers as in the cloud; only their settings differ. Used
 
 import concurrent.futures
 import contextlib
+import os
 import secrets
 import sys
 import tempfile
@@ -108,6 +109,8 @@ class Platform:
                 admin.execute(f"CREATE DATABASE {DATABASE}")
         from scripts.provision import provision  # after Postgres is up: importing it costs as much as starting
 
+        if self.options.broker == "pubsub":
+            os.environ["PUBSUB_EMULATOR_HOST"] = self.options.pubsub_emulator_host  # read by the client library
         provision(
             self.database_url(),
             self.options.services,
@@ -122,7 +125,7 @@ class Platform:
             "QC_BROKER": self.options.broker,
             "QC_HTTP_PORT": str(self.ports[service]),
             "QC_IDENTITY_KEY": self.identity_key,
-            "QC_TRACE_DIRECTORY": str(directory / "traces"),
+            "QC_TELEMETRY_DIRECTORY": str(directory / "traces"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,
             **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
@@ -159,6 +162,22 @@ def running(options: Options) -> Iterator[Platform]:
         yield platform
     finally:
         platform.stop()
+
+
+@contextlib.contextmanager
+def broker_emulator(broker: str) -> Iterator[str]:
+    """Run the Pub/Sub emulator for the body when ``broker`` needs it; its host, or an empty string.
+
+    Raises:
+        EmulatorUnavailable: it cannot run here; the message says what to install.
+    """
+    if broker != "pubsub":
+        yield ""
+        return
+    from scripts.emulators.pubsub import emulator
+
+    with emulator() as started:
+        yield started.host
 
 
 @contextlib.contextmanager

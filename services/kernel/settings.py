@@ -33,8 +33,8 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(default=10.0, gt=0)
     """How long a stopping service may finish what it holds before handing it back."""
 
-    trace_exporter: Literal["none", "file", "otlp"] = "none"
-    trace_directory: str = "build/traces"
+    telemetry_exporter: Literal["none", "file", "otlp"] = "none"
+    telemetry_directory: str = "build/traces"
     otlp_endpoint: str = "http://localhost:4318"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opentelemetry import context, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.kernel.settings import ServiceSettings
+
+METRICS_SECONDS = 15
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _LOG_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "action"}
@@ -27,18 +29,19 @@ _tracer: trace.Tracer | None = None
 
 
 def configure(service: str, settings: ServiceSettings) -> None:
-    """Set up JSON logs on stderr and the trace exporter the settings name."""
+    """Set up JSON logs on stderr, and traces and metrics for the exporter the settings name."""
     _configure_logs(service, settings.log_level)
-    if settings.trace_exporter != "none":
+    if settings.telemetry_exporter != "none":
         _configure_traces(service, settings)
+        _configure_metrics(service, settings)
 
 
 def flush() -> None:
-    """Hand every finished span to the exporter; called once, at the end of a process."""
-    provider = trace.get_tracer_provider()
-    shutdown = getattr(provider, "shutdown", None)
-    if shutdown is not None:
-        shutdown()
+    """Hand what is recorded to the exporters; called once, at the end of a process."""
+    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+        shutdown = getattr(provider, "shutdown", None)
+        if shutdown is not None:
+            shutdown()
 
 
 def _configure_traces(service: str, settings: ServiceSettings) -> None:
@@ -47,12 +50,12 @@ def _configure_traces(service: str, settings: ServiceSettings) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
     exporter: SpanExporter
-    if settings.trace_exporter == "otlp":
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    if settings.telemetry_exporter == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.telemetry_exporter import OTLPSpanExporter
 
         exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces")
     else:
-        directory = Path(settings.trace_directory)
+        directory = Path(settings.telemetry_directory)
         directory.mkdir(parents=True, exist_ok=True)
         exporter = ConsoleSpanExporter(
             out=(directory / f"{service}.jsonl").open("a", encoding="utf-8"),
@@ -63,6 +66,25 @@ def _configure_traces(service: str, settings: ServiceSettings) -> None:
     trace.set_tracer_provider(provider)
     global _tracer  # one per process, set once at start
     _tracer = provider.get_tracer("querycraft")
+
+
+def _configure_metrics(service: str, settings: ServiceSettings) -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
+    from opentelemetry.sdk.resources import Resource
+
+    exporter: MetricExporter
+    if settings.telemetry_exporter == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        exporter = OTLPMetricExporter(endpoint=f"{settings.otlp_endpoint}/v1/metrics")
+    else:
+        exporter = ConsoleMetricExporter(
+            out=(Path(settings.telemetry_directory) / f"{service}.metrics.jsonl").open("a", encoding="utf-8"),
+            formatter=lambda data: data.to_json(indent=None) + "\n",
+        )
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRICS_SECONDS * 1000)
+    metrics.set_meter_provider(MeterProvider([reader], resource=Resource.create({"service.name": service})))
 
 
 @contextmanager
