@@ -13,7 +13,7 @@ REPEATS = 3
 
 
 def measure() -> dict[str, Any]:
-    """Seconds from spawn to ready and resident MB per service, each alone; seconds for the whole platform, from nothing."""
+    """Seconds from spawn to ready and resident MB per service; seconds for the whole platform, from nothing."""
     with temporary_directory() as directory, running(Options(directory)) as platform:
         whole = platform.seconds["ready"]
         alone = {name: _restart(platform, name) for name in platform.processes}

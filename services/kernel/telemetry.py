@@ -51,7 +51,7 @@ def _configure_traces(service: str, settings: ServiceSettings) -> None:
 
     exporter: SpanExporter
     if settings.telemetry_exporter == "otlp":
-        from opentelemetry.exporter.otlp.proto.http.telemetry_exporter import OTLPSpanExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces")
     else:
