@@ -54,4 +54,4 @@ def _await_ready(url: str) -> None:
 def _tree_memory(pid: int | None) -> float:
     if pid is None:
         raise RuntimeError("the service is not running")
-    return round(psutil.Process(pid).memory_info().rss / 2**20, 1)
+    return round(float(psutil.Process(pid).memory_info().rss) / 2**20, 1)
