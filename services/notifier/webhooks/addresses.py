@@ -25,7 +25,8 @@ class AddressRefused(PermanentError):
 
 
 def check_url(url: str, *, allow_loopback: bool = False) -> tuple[str, int]:
-    """Host and port of ``url``. ``allow_loopback`` is for tests: it also takes plain HTTP, to loopback only.
+    """Host and port of ``url``. ``allow_loopback`` is for tests: it also takes plain HTTP; the
+    sender then holds it to loopback addresses.
 
     Raises:
         AddressRefused: says what is wrong with the URL.

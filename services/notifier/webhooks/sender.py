@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,12 +19,31 @@ TIMEOUT_SECONDS = 15.0
 """For everything together: resolving, connecting, sending and the head of the answer."""
 
 
-class Sender:
-    """``allow_loopback`` is for tests: see ``check_url``."""
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Host and port -> its addresses. Raises OSError."""
 
-    def __init__(self, *, allow_loopback: bool = False, timeout: float = TIMEOUT_SECONDS) -> None:
+
+async def resolve(host: str, port: int) -> list[str]:
+    """As the operating system says."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]).partition("%")[0] for entry in found]
+
+
+class Sender:
+    """``allow_loopback`` is for tests: see ``check_url``. ``tls``: whom to trust; by default the public authorities."""
+
+    def __init__(
+        self,
+        *,
+        allow_loopback: bool = False,
+        timeout: float = TIMEOUT_SECONDS,
+        resolver: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._allow_loopback = allow_loopback
         self._timeout = timeout
+        self._resolver = resolver
+        self._tls = tls
         self._client: httpx.AsyncClient | None = None
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, attempt: int) -> Outcome:
@@ -34,7 +53,7 @@ class Sender:
         try:
             async with asyncio.timeout(self._timeout):
                 host, port = check_url(url, allow_loopback=self._allow_loopback)
-                address = await self._resolve(host, port)
+                address = await self._resolve(host, port, secure=url.startswith("https://"))
                 return await self._post(url, host, address, headers, body, attempt)
         except AddressRefused as refused:
             return Failed(None, str(refused))
@@ -47,17 +66,20 @@ class Sender:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _resolve(self, host: str, port: int) -> str:
+    async def _resolve(self, host: str, port: int, *, secure: bool) -> str:
         """The one address to connect to. The name is never looked up again: a second look could see another.
 
         Raises:
             AddressRefused: any of the host's addresses is not public.
             OSError: the name cannot be resolved.
         """
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
-        for address in addresses:
-            check_address(ipaddress.ip_address(address), allow_loopback=self._allow_loopback)
+        addresses = await self._resolver(host, port)
+        if not addresses:
+            raise OSError(f"{host} has no address")
+        for address in map(ipaddress.ip_address, addresses):
+            check_address(address, allow_loopback=self._allow_loopback)
+            if not secure and not address.is_loopback:
+                raise AddressRefused("a webhook's URL begins with https://")
         return addresses[0]
 
     async def _post(
@@ -88,6 +110,7 @@ class Sender:
                 follow_redirects=False,
                 trust_env=False,  # a proxy would resolve the name itself
                 timeout=self._timeout,
+                verify=self._tls or True,
                 # Connections are kept by address; two hosts may share one and must not share a connection.
                 limits=httpx.Limits(max_keepalive_connections=0),
             )

@@ -3,7 +3,6 @@
 import asyncio
 
 import httpx
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
@@ -79,13 +78,11 @@ async def test_one_notification_is_404_for_whom_it_is_not(notifier: Running, htt
         assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
 
 
-@pytest.mark.parametrize(
-    "query", ["cursor=0", "cursor=99999999999999999999", "limit=0", "limit=201", "kind=x", "type=%00", "about=%1b"]
-)
-async def test_a_wrong_parameter_is_named(http: httpx.AsyncClient, query: str) -> None:
-    answer = await http.get(f"/notifications?{query}")
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
-    assert answer.json()["errors"][0]["field"].startswith(query.partition("=")[0])
+async def test_a_wrong_parameter_is_named(http: httpx.AsyncClient) -> None:
+    for query in ("cursor=0", "cursor=9" + "9" * 19, "limit=0", "limit=201", "kind=x", "type=%00", "about=%1b"):
+        answer = await http.get(f"/notifications?{query}")
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), query
+        assert answer.json()["errors"][0]["field"].startswith(query.partition("=")[0])
 
 
 class _Nothing:

@@ -158,9 +158,8 @@ async def test_one_client_too_many_is_told_when_to_come_back(settings: Settings)
         await eventually(free)
 
 
-@pytest.mark.parametrize(
-    ("query", "headers", "status", "code"),
-    [
+async def test_a_bad_request_is_answered_before_the_handshake(notifier: Running) -> None:
+    refusals: list[tuple[str, dict[str, str], int, str]] = [
         ("?access_token=nonsense", {}, 401, "invalid-token"),
         ("", {"Authorization": "Basic abc"}, 401, "invalid-token"),
         ("?after=-1", {}, 422, "invalid-request"),
@@ -168,12 +167,9 @@ async def test_one_client_too_many_is_told_when_to_come_back(settings: Settings)
         ("?after=99999999999999999999", {}, 422, "invalid-request"),
         ("?about=%00", {}, 422, "invalid-request"),
         ("?" + "&".join(f"about={number}" for number in range(51)), {}, 422, "invalid-request"),
-    ],
-)
-async def test_a_bad_request_is_answered_before_the_handshake(
-    notifier: Running, query: str, headers: dict[str, str], status: int, code: str
-) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await open_socket(notifier, query, **headers)
-    problem = json.loads(refused.value.response.body)
-    assert (refused.value.response.status_code, problem["type"]) == (status, f"urn:querycraft:problem:{code}")
+    ]
+    for query, headers, status, code in refusals:
+        with pytest.raises(InvalidStatus) as refused:
+            await open_socket(notifier, query, **headers)
+        problem = json.loads(refused.value.response.body)
+        assert (refused.value.response.status_code, problem["type"]) == (status, f"urn:querycraft:problem:{code}")
