@@ -22,6 +22,9 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
+_prepared: list[duckdb.DuckDBPyConnection] = []
+
+
 def connect() -> duckdb.DuckDBPyConnection:
     """A fresh in-memory database that can still be filled from trusted files; ``lock`` it before hostile SQL."""
     import duckdb
@@ -39,7 +42,19 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def connect_locked() -> duckdb.DuckDBPyConnection:
-    """A fresh locked in-memory database; tables may still be created and filled by statements."""
+    """A fresh locked in-memory database; tables may still be created and filled by statements.
+
+    In a worker the first ones were opened before it was forked, which saves it some 10 ms each.
+    """
+    return _prepared.pop() if _prepared else _open_locked()
+
+
+def prepare(count: int) -> None:
+    """Opens databases ahead, for the workers forked later: each takes from its own copy."""
+    _prepared.extend(_open_locked() for _ in range(count))
+
+
+def _open_locked() -> duckdb.DuckDBPyConnection:
     connection = connect()
     lock(connection)
     return connection

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.sandbox import engine
-from services.kernel.sql.schema import quote_identifier
+from services.kernel.sql.schema import Schema, quote_identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,22 +31,29 @@ _NESTED = re.compile(r"\]$|^(?:STRUCT|MAP|UNION)\b")
 
 @dataclass(frozen=True, slots=True)
 class StoredDataset:
-    """``connection``: a locked in-memory database holding ``tables``; a worker's writes to it stay the worker's own."""
+    """``connection``: a locked in-memory database holding ``tables``; a worker's writes to it stay the worker's own.
+
+    ``dataset``: the same rows as typed values, for a data set that came as rows.
+    """
 
     connection: duckdb.DuckDBPyConnection
     tables: tuple[str, ...]
+    dataset: Dataset | None = None
 
 
-def load(kind: DatasetKind, tables: Sequence[str], descriptors: Sequence[int]) -> StoredDataset:
+def load(name: str, kind: DatasetKind, tables: Sequence[str], descriptors: Sequence[int]) -> StoredDataset:
     """Reads open files into a locked database.
 
     Raises ValueError for an unknown kind and DuckDB's errors for data it cannot read.
     """
     connection = engine.connect()
+    dataset = None
     paths = [f"/proc/self/fd/{descriptor}" for descriptor in descriptors]
     if kind == "rows":
         with open(paths[0], encoding="utf-8") as file:
-            fill(connection, json.load(file))
+            content = json.load(file)
+        fill(connection, content)
+        dataset = Dataset.from_json(content["rows"], Schema.from_ddl(content["ddl"]), name)
     elif kind == "parquet":
         for table, path in zip(tables, paths, strict=True):
             connection.execute(f"CREATE TABLE {quote_identifier(table)} AS FROM read_parquet(?)", [path])
@@ -56,7 +64,7 @@ def load(kind: DatasetKind, tables: Sequence[str], descriptors: Sequence[int]) -
     else:
         raise ValueError(f"unknown kind of data set: {kind!r}")
     engine.lock(connection)
-    return StoredDataset(connection, _tables(connection))
+    return StoredDataset(connection, _tables(connection), dataset)
 
 
 def fill(connection: duckdb.DuckDBPyConnection, content: Mapping[str, Any]) -> list[str]:

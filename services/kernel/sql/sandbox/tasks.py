@@ -30,6 +30,7 @@ class Task(Protocol):
 # Task name -> "module:function".
 DEFAULT_TASKS: Final[Mapping[str, str]] = {
     "query": "services.kernel.sql.sandbox.query:run_query",
+    "judge": "services.kernel.sql.sandbox.judging:run_judge",
 }
 
 

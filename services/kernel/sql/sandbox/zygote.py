@@ -38,6 +38,10 @@ MAX_DESCRIPTORS: Final = 64
 _RECURSION_LIMIT: Final = 6_000
 
 
+# A judgement opens one to search in and one to verify what it found.
+_PREPARED_DATABASES: Final = 2
+
+
 class Zygote:
     def __init__(self, control: socket.socket, tasks: Mapping[str, Task], statm: int) -> None:
         self._control = control
@@ -112,7 +116,7 @@ class Zygote:
 
     def _store(self, request: Json, descriptors: list[int]) -> Json:
         try:
-            self._stored[request["name"]] = load(request["kind"], request["tables"], descriptors)
+            self._stored[request["name"]] = load(request["name"], request["kind"], request["tables"], descriptors)
         except Exception as error:  # the pool raises it where the data came from
             return {"error": f"{type(error).__name__}: {error}"}
         # What is loaded now is moved out of the collector's sight, or its visits would copy every shared page.
@@ -128,6 +132,7 @@ def _preload() -> None:
     connection = engine.connect_locked()
     connection.execute("SELECT 1").fetchall()
     connection.close()
+    engine.prepare(_PREPARED_DATABASES)
 
 
 def main() -> None:
