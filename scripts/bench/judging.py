@@ -2,8 +2,8 @@
 
     python -m scripts.bench.judging --in pairs.jsonl [--limit N] [--budget-ms 2000] [--workers 1] [--verdicts FILE]
 
-The pairs (input of ``scripts.judge_pairs`` with a ``label``) are third-party material kept outside the repository;
-without them the bench says so and measures nothing. Every counterexample is checked once more, here, on an engine of its own.
+The pairs (input of ``scripts.judge_pairs`` with a ``label``) are third-party material kept elsewhere; without them the
+bench says so and measures nothing. Every counterexample is checked once more, here, on an engine of its own.
 """
 
 from __future__ import annotations

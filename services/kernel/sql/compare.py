@@ -14,6 +14,9 @@ from services.kernel.sql.dataset import Value
 from services.kernel.sql.matching import Tolerance, canonical, match_within_tolerance
 from services.kernel.sql.results import ResultSet
 
+# Beyond this many rows exact partners are kept: matching everything again would cost more than such chains are worth.
+_MAX_REMATCHED = 1000
+
 DifferenceKind: TypeAlias = Literal[
     "column_count", "column_names", "missing_rows", "extra_rows", "multiplicity", "rows", "order"
 ]
@@ -151,8 +154,12 @@ def match_rows(
         else:
             extra.append(row)
     missing = [expected[index] for index in sorted(index for bucket in waiting.values() for index in bucket)]
-    if missing and extra and tolerance.applies:
-        return match_within_tolerance(missing, extra, tolerance)
+    if not (missing and extra and tolerance.applies):
+        return missing, extra
+    missing, extra = match_within_tolerance(missing, extra, tolerance)
+    if missing and extra and max(len(expected), len(actual)) <= _MAX_REMATCHED:
+        # An exact partner may have to be given up: with a close to b and b close to c, {a, b} matches {b, c}.
+        return match_within_tolerance(expected, actual, tolerance)
     return missing, extra
 
 
