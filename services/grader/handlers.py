@@ -21,13 +21,18 @@ from services.grader.ports import Judge, Problems, Received, Submissions
 from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import TransientError
 from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
+from services.kernel.messaging.consumer import Handler
 
 UNKNOWN_PROBLEM = "unknown_problem"
 
 
-async def keep_problem(message: ProblemPublished, unit: UnitOfWork, problems: Problems) -> None:
+def keeping(problems: Problems) -> Handler:
     """Handler of ``problem-published``: the grader asks nobody else for a problem."""
-    await problems.keep(unit.connection, message)
+
+    async def keep_problem(message: ProblemPublished, unit: UnitOfWork) -> None:
+        await problems.keep(unit.connection, message)
+
+    return keep_problem
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""Builds the grader: the only place of this service that opens clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from contracts import manifest
+from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.problems import ProblemPublished
+from services.grader.adapters.base_sets import BaseSets
+from services.grader.adapters.problems import PostgresProblems
+from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
+from services.grader.adapters.submissions import PostgresSubmissions
+from services.grader.handlers import Grading, grade, keeping
+from services.grader.settings import GraderSettings
+from services.kernel.assembly import lay_foundation
+from services.kernel.database.pool import open_pool
+from services.kernel.database.unit_of_work import Database
+from services.kernel.http import add_health, create_app
+from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.messaging.consumer import Consumer, Route
+from services.kernel.runtime import Service
+from services.kernel.sql.sandbox.pool import SandboxPool
+from services.kernel.storage import GoogleCloudStorage
+
+NAME = "grader"
+
+
+async def build(settings: GraderSettings) -> Service:
+    """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
+    foundation = await lay_foundation(NAME, settings)
+    database, broker = foundation.database, foundation.broker
+    objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    # Every grading job may wait in line for a sandbox: jobs are what is limited, not the line.
+    pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
+    problems = PostgresProblems(database)
+    ports = Grading(
+        problems=problems,
+        submissions=PostgresSubmissions(database),
+        judge=SandboxJudge(pool, BaseSets(pool, objects, settings.base_sets_held), settings.judge_budget_ms),
+        patience=settings.unknown_problem_seconds,
+    )
+    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
+    route = JobRoute(
+        by_message[JobRequested],
+        {JobType.GRADING: partial(grade, ports=ports)},
+        concurrency=settings.worker_concurrency,
+    )
+    project = settings.google_cloud_project
+    app = create_app("QueryCraft grader", "Judges answers as jobs; this door is for operations.")
+
+    async def ready() -> None:
+        await database.fetchrow("SELECT 1")
+
+    add_health(app, ready)
+    return Service(
+        NAME,
+        settings,
+        database,
+        broker,
+        consumers=[
+            Consumer(
+                Route(by_message[ProblemPublished], keeping(problems)),
+                broker,
+                database,
+                project_id=project,
+            ),
+            Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database, project_id=project),
+        ],
+        workers=[Worker(route, broker, database, project_id=project)],
+        background=[partial(_keep_warm, pool)],
+        app=app,
+        on_close=[pool.close, objects.close],
+    )
+
+
+async def _keep_warm(pool: SandboxPool) -> None:
+    """Fork the first workers beside the service's start, not within it; a grading job that comes sooner waits."""
+    await pool.__aenter__()
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True)
+class Rejudging:
+    """What rejudging needs of the grader, without broker or HTTP."""
+
+    problems: PostgresProblems
+    submissions: PostgresSubmissions
+    judge: SandboxJudge
+
+
+@asynccontextmanager
+async def rejudging(settings: GraderSettings) -> AsyncIterator[Rejudging]:
+    """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
+    database = Database(await open_pool(NAME, settings, size=2), NAME)
+    objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    try:
+        async with SandboxPool(settings.sandbox_size, tasks=TASKS) as pool:
+            judge = SandboxJudge(pool, BaseSets(pool, objects, settings.base_sets_held), settings.judge_budget_ms)
+            yield Rejudging(PostgresProblems(database), PostgresSubmissions(database), judge)
+    finally:
+        await objects.close()
+        await database.close()
