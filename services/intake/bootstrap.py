@@ -19,7 +19,7 @@ from services.intake.loops import every
 from services.intake.reaper import Patience, Reaper
 from services.intake.settings import IntakeSettings
 from services.intake.watch import Watch
-from services.kernel.assembly import lay_foundation
+from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.messaging.consumer import Consumer, Handler, Route
 from services.kernel.runtime import Background, Service
 
@@ -77,6 +77,8 @@ async def build(settings: IntakeSettings) -> Service:
     ]
     if settings.run_clock:
         background.append(Clock(database).run)
+    app = build_app(door, settings, database.ping)
+    mount_push(app, settings, consumers)
     return Service(
         NAME,
         settings,
@@ -84,5 +86,5 @@ async def build(settings: IntakeSettings) -> Service:
         foundation.broker,
         consumers=consumers,
         background=background,
-        app=build_app(door, settings, database.ping),
+        app=app,
     )

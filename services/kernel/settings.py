@@ -24,6 +24,8 @@ class ServiceSettings(BaseSettings):
     """How long the embedded broker waits for a silent consumer before handing its messages to another."""
     push_audience: str = ""
     push_service_account: str = ""
+    push_emulator: bool = False
+    """The Pub/Sub emulator signs nothing: take its pushes without a token. Never in the cloud."""
     google_cloud_project: str = Field(
         default="querycraft-local", validation_alias=AliasChoices("google_cloud_project", "GOOGLE_CLOUD_PROJECT")
     )
@@ -34,7 +36,7 @@ class ServiceSettings(BaseSettings):
     """How long a stopping service may finish what it holds before handing it back."""
 
     telemetry_exporter: Literal["none", "file", "otlp"] = "none"
-    telemetry_directory: str = "build/traces"
+    telemetry_directory: str = "build/telemetry"
     otlp_endpoint: str = "http://localhost:4318"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -15,8 +15,9 @@ from services.intake.domain.jobs import served_types
 from services.intake.door import Door
 from services.intake.settings import IntakeSettings
 from services.kernel.database.pool import OUTAGE
-from services.kernel.http import Problem, add_health, create_app
+from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
 from services.kernel.identity import TokenVerifier
+from services.kernel.messaging.push import MAX_PUSH_BYTES
 
 MAX_QUERY_STRING = 4_096
 _DESCRIPTION = """Submit a job, watch it, cancel it.
@@ -27,7 +28,9 @@ and anonymous jobs belong to everybody who is. Anyone may read. Errors are RFC 9
 
 
 def build_app(door: Door, settings: IntakeSettings, ready: Callable[[], Awaitable[None]]) -> FastAPI:
-    app = create_app("QueryCraft intake", _DESCRIPTION.format(types=", ".join(served_types())))
+    # A push is larger than anything a client may send; clients' bodies have their own limit where they are read.
+    most = MAX_PUSH_BYTES if settings.delivery == "push" else MAX_BODY_BYTES
+    app = create_app("QueryCraft intake", _DESCRIPTION.format(types=", ".join(served_types())), max_body=most)
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_outage)
     app.add_middleware(QueryStringLimit)

@@ -6,7 +6,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from services.kernel.http import Problem
+from services.kernel.http import MAX_BODY_BYTES, Problem
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -28,7 +28,10 @@ async def read_body(request: Request, model: type[M]) -> M:
             f"Content-Type is {media_type!r}" if media_type else "there is no Content-Type header",
             errors=[{"field": "Content-Type", "message": "must be application/json"}],
         )
-    return parse(await request.body(), model)
+    raw = await request.body()
+    if len(raw) > MAX_BODY_BYTES:
+        raise Problem(413, "body-too-large", f"The request body may have at most {MAX_BODY_BYTES:,} bytes")
+    return parse(raw, model)
 
 
 def parse(raw: bytes, model: type[M]) -> M:

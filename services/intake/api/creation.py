@@ -13,7 +13,7 @@ from services.intake.adapters.jobs import OwnJob
 from services.intake.api.answers import answer, queue_disabled
 from services.intake.api.bodies import read_body, wrong_field
 from services.intake.api.callers import Callers
-from services.intake.api.models import MAX_OPTIONS, MAX_OPTIONS_BYTES, CreateJob
+from services.intake.api.models import MAX_OPTIONS, MAX_OPTIONS_BYTES, CreateJob, JobOptions
 from services.intake.api.views import accepted
 from services.intake.domain import idempotency
 from services.intake.domain.complexity import classify
@@ -57,7 +57,7 @@ class Creation:
             by_complexity=self._settings.enable_complexity_routing,
         )
         worker = served(asked.type)
-        options = checked_options(asked.options.__pydantic_extra__ or {})
+        options = checked_options(asked.options)
         if way.refused:
             raise queue_disabled("only simple queries are answered now, and this one is complex")
         job_id = uuid.uuid4()
@@ -122,14 +122,15 @@ def served(job_type: JobType) -> str:
     return worker
 
 
-def checked_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Raises Problem: 422, what the options hold cannot be kept."""
+def checked_options(asked: JobOptions) -> dict[str, JsonValue]:
+    """The options besides priority and metadata. Raises Problem: 422, what they hold cannot be kept."""
+    options = asked.__pydantic_extra__ or {}
     if len(options) > MAX_OPTIONS - 2:
         raise wrong_field("options", f"may have at most {MAX_OPTIONS} members")
     for name, value in options.items():
         if flaw := flaw_of_value({name: value}):
             raise wrong_field(f"options.{name!a}", flaw)
-    if len(to_json(options)) > MAX_OPTIONS_BYTES:
+    if len(to_json(options)) + len(to_json(asked.metadata)) > MAX_OPTIONS_BYTES:
         raise wrong_field("options", f"may take at most {MAX_OPTIONS_BYTES:,} bytes as JSON")
     return options
 

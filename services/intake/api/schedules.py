@@ -115,7 +115,7 @@ def _schedule(name: str, body: ScheduleBody) -> Schedule:
         type=body.type,
         query=body.query,
         priority=body.options.priority,
-        options=json_text(checked_options(body.options.__pydantic_extra__ or {})),
+        options=json_text(checked_options(body.options)),
         metadata=json_text(body.options.metadata),
         enabled=body.enabled,
         next_due_at=due,

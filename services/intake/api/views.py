@@ -65,7 +65,9 @@ def encode_cursor(job: Job) -> str:
 def decode_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     """Raises ValueError: not a cursor of ours."""
     try:
-        micros, job_id = _CURSOR.unpack(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
+        micros, job_id = _CURSOR.unpack(
+            base64.b64decode(cursor.rstrip("=").encode("ascii"), altchars=b"-_", validate=True)
+        )
         return _EPOCH + timedelta(microseconds=micros), uuid.UUID(bytes=job_id)
     except (binascii.Error, struct.error, UnicodeEncodeError, OverflowError) as error:
         raise ValueError("is not a cursor from a previous page") from error

@@ -3,9 +3,9 @@
 Turns: start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996)
 with every job costing 1. Per (worker, priority) a job's virtual time is its finish tag: one more than
 the later of the queue's virtual time (the start tag of the job last released, one less than its finish)
-and its user's last finish; jobs leave by priority, then virtual time. A user with a thousand waiting jobs is thus one user, and a newcomer
-is next after at most one round. The statement in ``adapters.creation`` does this arithmetic set-wise;
-``next_virtual_time`` is its reference.
+and its user's last finish; jobs leave by priority, then virtual time. A user with a thousand waiting jobs
+is thus one user, and a newcomer is next after at most one round. The statement in ``adapters.creation``
+does this arithmetic set-wise; ``next_virtual_time`` is its reference.
 """
 
 import math
