@@ -33,7 +33,18 @@ def canonical_tree(tree: exp.Expr, schema: Schema, *, keep_order: bool = True) -
         resolved.set("order", None)
     _rename_tables(resolved)
     _drop_output_names(resolved)
-    return resolved.transform(_normalised)
+    return _bottom_up(resolved)
+
+
+def _bottom_up(tree: exp.Expr) -> exp.Expr:
+    """Operands before the operators that sort them."""
+    for node in reversed(list(tree.bfs())):
+        replacement = _normalised(node)
+        if replacement is not node and node is tree:
+            tree = replacement
+        elif replacement is not node:
+            node.replace(replacement)
+    return tree
 
 
 def _lowered(tree: exp.Expr) -> exp.Expr:
@@ -77,7 +88,7 @@ def _drop_output_names(tree: exp.Expr) -> None:
 
 def _normalised(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Paren) and not isinstance(node.parent, exp.Neg):
-        return _normalised(node.this) if _needs_no_parentheses(node) else node
+        return node.this if _needs_no_parentheses(node) else node
     if isinstance(node, exp.GT | exp.GTE):
         flipped = exp.LT if isinstance(node, exp.GT) else exp.LTE
         node = flipped(this=node.expression, expression=node.this)

@@ -86,7 +86,7 @@ class InstanceMaker:
             instance[layout.table.name] = rows
             for _ in range(profile.rows.get(layout.table.name, 0)):
                 row = self._copied(rows, layout, profile, pools) if rows else None
-                row = row or self._drawn(layout, profile, pools)
+                row = row or self._drawn(layout, profile, pools, len(rows))
                 self._place(layout, row, rows, instance)
         return instance
 
@@ -112,7 +112,7 @@ class InstanceMaker:
         rng = self._rng
         action = rng.random()
         if not rows or action < 0.15:
-            rows.append(dict(rng.choice(rows)) if rows else self._drawn(layout, _FREE, {}))
+            rows.append(dict(rng.choice(rows)) if rows else self._drawn(layout, _FREE, {}, 0))
             return
         if action < 0.3:
             rows.pop(rng.randrange(len(rows)))
@@ -156,11 +156,15 @@ class InstanceMaker:
         return pool
 
     def _drawn(
-        self, layout: TableLayout, profile: Profile, pools: dict[tuple[BaseColumn, str], list[Value]]
+        self, layout: TableLayout, profile: Profile, pools: dict[tuple[BaseColumn, str], list[Value]], turn: int
     ) -> dict[str, Value]:
+        """A row of independent draws, except that a wide pool is dealt out in turn: drawing would repeat values."""
         row: dict[str, Value] = dict(layout.constant)
         for column in layout.varied:
-            row[column.name] = self._draw(layout, column.name, profile, pools)
+            value = self._draw(layout, column.name, profile, pools)
+            pool = pools.get((layout.groups[column.name], layout.domains[column.name].family), [])
+            dealt = value in pool and len(pool) > _DEALT
+            row[column.name] = pool[turn % len(pool)] if dealt else value
         return row
 
     def _draw(
@@ -252,4 +256,5 @@ class InstanceMaker:
         return False
 
 
+_DEALT = 4
 _FREE = Profile({}, (6,), 0.1, 0.5, 0.0, 0.0)

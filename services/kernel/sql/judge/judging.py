@@ -91,7 +91,9 @@ class _Judgement:
     def run(self) -> Verdict:
         if self._request.policy.column_names == "ignore" and same_query(*self._canonical):
             verdict = self._report.verdict("equivalent", "same_tree", "same_tree")
-            return replace(verdict, clause_scores=clause_scores(self._candidate, self._candidate))
+            return replace(
+                verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
+            )
         hints = read_hints([self._reference, self._candidate], self._request.schema)
         layout = plan_layout(self._request.schema, hints)
         rng = random.Random(self._request.seed)
@@ -165,7 +167,7 @@ class _Judgement:
             # The optimized engine agrees on this data: not a difference that anyone could repeat.
             return self._accepted(method)
         instance, run = verified
-        counterexample = _counterexample(instance, run, by_chance=standing is Standing.BY_CHANCE)
+        counterexample = _counterexample(instance, run, by_chance=standing in {Standing.ALWAYS, Standing.BY_CHANCE})
         verdict = self._report.verdict(
             "different", "by_chance" if counterexample.by_chance else "counterexample", method
         )

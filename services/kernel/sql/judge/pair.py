@@ -26,8 +26,13 @@ class Standing(Enum):
     """How far a difference seen on one instance may be trusted."""
 
     REAL = "real"  # differs whatever the order of rows
-    BY_CHANCE = "by_chance"  # the reference is settled, the answer depends on the order of rows
+    ALWAYS = "always"  # the reference is settled, the answer depends on the order of rows and is wrong in every one
+    BY_CHANCE = "by_chance"  # the same, but right in some order
     UNSETTLED = "unsettled"  # the reference itself depends on the order of rows: says nothing
+
+    @property
+    def is_certain(self) -> bool:
+        return self in {Standing.REAL, Standing.ALWAYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Pair:
         if self._settled_reference(sound):
             if self._settled_answer(sound):
                 return Standing.REAL if always or sound[0].difference.kind == "order" else Standing.UNSETTLED
-            return Standing.REAL if always else Standing.BY_CHANCE
+            return Standing.ALWAYS if always else Standing.BY_CHANCE
         return Standing.REAL if self._never_same_size(sound) else Standing.UNSETTLED
 
     def _settled_reference(self, runs: Sequence[Run]) -> bool:

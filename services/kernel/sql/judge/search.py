@@ -119,11 +119,11 @@ class Search:
 
     def _settles(self, found: Found, instance: Instance, deadline: float) -> bool:
         standing = self._pair.standing(self._engine, instance, deadline)
-        if standing is Standing.REAL or (standing is Standing.BY_CHANCE and found.instance is None):
+        if standing.is_certain or (standing is Standing.BY_CHANCE and found.instance is None):
             found.instance, found.standing = instance, standing
-        if standing is not Standing.REAL:
+        if not standing.is_certain:
             self._corpus.almost(instance)
-        return standing is Standing.REAL
+        return standing.is_certain
 
     def _batches(self) -> Iterator[list[Instance]]:
         opening = [self._maker.make(profile) for profile in self._maker.opening()]
