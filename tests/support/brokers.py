@@ -110,8 +110,7 @@ class PubSubKit:
     project: str
     kind: str = "pubsub"
     lease: float = 10.0
-    # The emulator delivers once or more into streams that have ended, and waits for those leases to run out.
-    hand_back_seconds: float = 50.0
+    hand_back_seconds: float = 8.0
 
     async def provision(self, subscriptions: Sequence[Subscription] = SUBSCRIPTIONS) -> None:
         provision_pubsub(self.project, topics=TOPICS, subscriptions=subscriptions)

@@ -126,7 +126,7 @@ def _key_id(token: str) -> str:
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        header = jwt.decode_header(token)  # type: ignore[no-untyped-call]
+        header = jwt.decode_header(token)
     except (ValueError, GoogleAuthError) as error:
         raise Unauthenticated(f"the bearer token is refused: {error}") from error
     _require(header.get("alg") == "RS256", "it is not signed with RS256")
@@ -138,7 +138,7 @@ def _decode(token: str, certificates: Mapping[str, str], audience: str) -> Mappi
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
+        claims: Mapping[str, Any] = jwt.decode(
             token, certs=dict(certificates), audience=audience, clock_skew_in_seconds=CLOCK_SKEW_SECONDS
         )
     except (ValueError, GoogleAuthError) as error:

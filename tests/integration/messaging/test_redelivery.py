@@ -39,7 +39,11 @@ async def test_a_killed_consumers_deliveries_come_back_and_the_attempt_counts(ki
             await process.wait()
         async with broker.subscribe(PLAIN, capacity=10) as stream:
             [delivery] = await take_and_ack(stream, 1)
-            assert (numbers([delivery]), delivery.attempt) == ([1], 2)
+            assert numbers([delivery]) == [1]
+            if kit.kind == "embedded":
+                assert delivery.attempt == 2
+            # The emulator does not notice a dead consumer, and may deliver to it some times more.
+            assert delivery.attempt >= 2
             assert await quiet(stream)
 
 

@@ -15,7 +15,7 @@ from services.kernel.errors import TransientError
 from services.kernel.messaging.backoff import delay as backoff
 from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import Envelope
-from services.kernel.messaging.pubsub.clients import subscriber_client
+from services.kernel.messaging.pubsub.clients import SubscriberClient, subscriber_client
 from services.kernel.messaging.pubsub.scheduler import LoopScheduler
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ _SHORTEST_LEASE, _LONGEST_LEASE = 10, 600
 _FIRST_REOPEN, _LONGEST_REOPEN = 0.2, 30.0
 _HEALTHY_SECONDS = 60.0
 """A stream that lived this long starts its backoff anew."""
+_FINISH_SECONDS = 1.0
+"""How long the service has to end a stream that is finished; then it is cancelled."""
 _CLOSE_SECONDS = 10.0
 """How long a closing stream waits for a service that does not answer."""
 _REDELIVERY_MARGIN = 5.0
@@ -127,16 +129,20 @@ class PubSubStream:
         try:
             await asyncio.shield(ended)
         finally:
+            client.finish()
+            await asyncio.wait([ended], timeout=_FINISH_SECONDS)
             future.cancel()  # returns at once; the client shuts down and sends its last acks on its own threads
             await self._end(scheduler, client, ended)
 
-    async def _end(self, scheduler: LoopScheduler, client: Any, ended: "asyncio.Future[Any]") -> None:
+    async def _end(self, scheduler: LoopScheduler, client: SubscriberClient, ended: "asyncio.Future[Any]") -> None:
         _, waiting = await asyncio.wait([ended], timeout=_CLOSE_SECONDS)
         # Only with its channel closed does the service surely send nothing more this way: what
         # is handed back earlier may come right back to the stream that is going.
         client.close()
         unsettled = scheduler.take_unsettled()
         self._ready = deque(item for item in self._ready if _receipt(item)[0] is not scheduler)
+        if not waiting and not ended.cancelled():
+            ended.exception()  # a finished stream ends with an error of the library's; that is no news
         if waiting:
             _logger.warning(
                 "the client of %s did not end within %.0f s",
