@@ -125,7 +125,7 @@ class Platform:
             "QC_BROKER": self.options.broker,
             "QC_HTTP_PORT": str(self.ports[service]),
             "QC_IDENTITY_KEY": self.identity_key,
-            "QC_TELEMETRY_DIRECTORY": str(directory / "traces"),
+            "QC_TELEMETRY_DIRECTORY": str(directory / "telemetry"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,
             **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
