@@ -12,3 +12,8 @@ JOBS_CREATED = _meter.create_counter("querycraft.jobs.created", description="Job
 JOBS_ENDED = _meter.create_counter("querycraft.jobs.ended", description="Jobs by type and terminal status")
 JOB_SECONDS = _meter.create_histogram("querycraft.job.duration", unit="s", description="From creation to its end")
 JOBS_REAPED = _meter.create_counter("querycraft.jobs.reaped", description="Jobs taken back from a silent worker")
+
+MODEL_CALLS = _meter.create_counter("querycraft.model.calls", description="Calls by purpose, model and outcome")
+MODEL_OFFLINE = _meter.create_counter("querycraft.model.offline", description="Answers without a model, by reason")
+MODEL_TOKENS = _meter.create_histogram("gen_ai.client.token.usage", unit="{token}", description="Tokens of one call")
+MODEL_SECONDS = _meter.create_histogram("gen_ai.client.operation.duration", unit="s", description="One call")
