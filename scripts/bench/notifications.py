@@ -6,22 +6,24 @@ A real notifier process on the embedded broker; this process publishes the event
 """
 
 import asyncio
-import base64
 import json
-import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
+import httpx
 import jwt
 import psutil
 
 from contracts.alerts import AlertRaised
 from contracts.message import Message
+from scripts.bench.websocket import OnText, Socket, connect
 from scripts.embedded.platform import Options, Platform, running, temporary_directory
 from services.kernel.messaging.embedded import EmbeddedBroker
 from services.kernel.messaging.envelope import seal
@@ -36,78 +38,17 @@ ADMINISTRATOR = "bench-administrator"
 SETTLE_SECONDS = 120.0
 
 
-class Socket(asyncio.Protocol):
-    """A WebSocket client reduced to reading: a full one, a thousand times, would measure itself."""
-
-    def __init__(self, request: bytes, on_text: Callable[[dict[str, Any]], None]) -> None:
-        self._request = request
-        self._on_text = on_text
-        self._buffer = bytearray()
-        self._open = False
-        self.transport: asyncio.Transport | None = None
-        self.ready = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no other
-        self.transport = transport
-        transport.write(self._request)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(error or ConnectionError("the notifier closed the connection"))
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if not self._open:
-            head, end, rest = bytes(self._buffer).partition(b"\r\n\r\n")
-            if not end:
-                return
-            if b" 101 " not in head.split(b"\r\n")[0]:
-                self.ready.set_exception(ConnectionError(head.decode()))
-                return
-            self._open = True
-            self._buffer = bytearray(rest)
-        while (frame := self._take()) is not None:
-            self._hear(*frame)
-
-    def _take(self) -> tuple[int, bytes] | None:
-        """One whole unmasked frame (RFC 6455, section 5.2): its opcode and payload."""
-        buffer = self._buffer
-        if len(buffer) < 2:
-            return None
-        start, size = 2, buffer[1] & 0x7F
-        if size >= 126:
-            start = 4 if size == 126 else 10
-            if len(buffer) < start:
-                return None
-            size = int.from_bytes(buffer[2:start], "big")
-        if len(buffer) < start + size:
-            return None
-        payload = bytes(buffer[start : start + size])
-        opcode = buffer[0] & 0x0F
-        del buffer[: start + size]
-        return opcode, payload
-
-    def _hear(self, opcode: int, payload: bytes) -> None:
-        if opcode == 0x9 and self.transport is not None:  # a ping wants its pong, masked with zeros
-            self.transport.write(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
-        if opcode != 0x1:
-            return
-        message = json.loads(payload)
-        if message["event"] == "ready":
-            self.ready.set_result(None)
-        else:
-            self._on_text(message)
-
-
 def measure() -> dict[str, Any]:
     """Milliseconds from publishing an event to its arrival, and what became of a burst.
 
     Raises:
-        RuntimeError: a notification was lost or came twice.
+        RuntimeError: a notification was lost, or came twice.
     """
-    with temporary_directory() as directory, running(Options(directory, services=("notifier",))) as platform:
-        return asyncio.run(_measure(platform))
+    environment = {"QC_WEBHOOK_ALLOW_LOOPBACK": "true"}
+    with temporary_directory() as directory:
+        options = Options(directory, services=("notifier",), environment=environment)
+        with running(options) as platform:
+            return asyncio.run(_measure(platform))
 
 
 async def _measure(platform: Platform) -> dict[str, Any]:
@@ -156,7 +97,7 @@ class _Audience:
                 if socket.transport is not None:
                     socket.transport.abort()
 
-    def _listener(self, client: int) -> Callable[[dict[str, Any]], None]:
+    def _listener(self, client: int) -> OnText:
         def hear(message: dict[str, Any]) -> None:
             key = (message["data"]["about"], client)
             self.twice += key in self.arrived
@@ -195,14 +136,17 @@ async def _latencies(audience: _Audience, published: dict[tuple[str, int], float
 
 
 async def _burst(platform: Platform, broker: EmbeddedBroker, pool: asyncpg.Pool) -> dict[str, Any]:
-    """Alerts as fast as they can be published, heard by one administrator over one socket."""
-    heard: dict[str, int] = {}
+    """Alerts as fast as they can be published, for one administrator over one socket and one webhook."""
+    heard: Counter[str] = Counter()
+    posts: Counter[str] = Counter()
 
     def hear(message: dict[str, Any]) -> None:
-        about = message["data"]["about"]
-        heard[about] = heard.get(about, 0) + 1
+        heard[message["data"]["about"]] += 1
 
-    socket = await _connect(platform, _token(platform, ADMINISTRATOR, "admin"), hear)
+    administrator = _token(platform, ADMINISTRATOR, "admin")
+    receiver = await asyncio.start_server(partial(_receive, posts), "127.0.0.1", 0)
+    await _register(platform, administrator, receiver.sockets[0].getsockname()[1])
+    socket = await _connect(platform, administrator, hear)
     started = time.perf_counter()
     alerts = [_alert(f"burst-{number}") for number in range(BURST)]
     for start in range(0, BURST, PUBLISH_BATCH):
@@ -210,12 +154,17 @@ async def _burst(platform: Platform, broker: EmbeddedBroker, pool: asyncpg.Pool)
     published = time.perf_counter() - started
     await _until(lambda: len(heard) >= BURST, f"{BURST} alerts of the burst")
     pushed = time.perf_counter() - started
+    await _until(lambda: len(posts) >= BURST, f"{BURST} webhooks of the burst")
+    posted = time.perf_counter() - started
+    await _until_settled(pool)
+    receiver.close()
     if socket.transport is not None:
         socket.transport.abort()
     kept = await pool.fetchval("SELECT count(*) FROM notifications WHERE about LIKE 'burst-%'")
     dead = await pool.fetchval("SELECT count(*) FROM dead_letters")
-    if kept != BURST or dead or max(heard.values()) > 1:
-        raise RuntimeError(f"of {BURST} alerts {kept} were kept, {dead} became dead letters, some were pushed twice")
+    twice = sum(count > 1 for counts in (heard, posts) for count in counts.values())
+    if kept != BURST or dead or twice:
+        raise RuntimeError(f"of {BURST} alerts {kept} were kept, {dead} became dead letters, {twice} came twice")
     return {
         "alerts": BURST,
         "kept": kept,
@@ -223,19 +172,40 @@ async def _burst(platform: Platform, broker: EmbeddedBroker, pool: asyncpg.Pool)
         "seconds_to_publish": round(published, 2),
         "seconds_to_push": round(pushed, 2),
         "alerts_per_second": round(BURST / pushed),
+        "webhooks": sum(posts.values()),
+        "seconds_to_post": round(posted, 2),
     }
 
 
-async def _connect(platform: Platform, token: str, on_text: Callable[[dict[str, Any]], None]) -> Socket:
-    port = platform.ports["notifier"]
-    key = base64.b64encode(os.urandom(16)).decode()
-    request = (
-        f"GET /notifications/ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ).encode()
-    _, socket = await asyncio.get_running_loop().create_connection(lambda: Socket(request, on_text), "127.0.0.1", port)
-    await asyncio.wait_for(socket.ready, SETTLE_SECONDS)
-    return socket
+async def _register(platform: Platform, token: str, port: int) -> None:
+    async with httpx.AsyncClient(base_url=platform.url("notifier")) as http:
+        wanted = {"url": f"http://127.0.0.1:{port}/", "everything": True}
+        answer = await http.post("/webhooks", json=wanted, headers={"Authorization": f"Bearer {token}"})
+        answer.raise_for_status()
+
+
+async def _receive(posts: Counter[str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Count one post by its ``webhook-id`` and say 204."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+    await reader.readexactly(int(headers[b"content-length"]))
+    posts[headers[b"webhook-id"].decode()] += 1
+    writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+async def _until_settled(pool: asyncpg.Pool) -> None:
+    """Until nothing waits to be posted, so that a second post would have come."""
+    deadline = time.perf_counter() + SETTLE_SECONDS
+    while await pool.fetchval("SELECT count(*) FROM deliveries WHERE status = 'pending'"):
+        if time.perf_counter() > deadline:
+            raise RuntimeError("some webhooks were never settled")
+        await asyncio.sleep(0.1)
+
+
+async def _connect(platform: Platform, token: str, on_text: OnText) -> Socket:
+    return await connect(platform.ports["notifier"], "/notifications/ws", token, on_text)
 
 
 async def _publish(broker: EmbeddedBroker, messages: Sequence[Message]) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from contracts import manifest
 from contracts.message import Message
 from services.kernel.assembly import lay_foundation
+from services.kernel.database.pool import OUTAGE
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Service
 from services.notifier.adapters.deliveries import DeliveriesTable
@@ -20,6 +21,8 @@ from services.notifier.settings import NotifierSettings
 from services.notifier.webhooks.dispatcher import Dispatcher
 from services.notifier.webhooks.sender import Sender
 
+_logger = logging.getLogger(__name__)
+
 NAME = "notifier"
 PRUNE_SECONDS = 3_600.0
 
@@ -27,8 +30,9 @@ PRUNE_SECONDS = 3_600.0
 async def build(settings: NotifierSettings) -> Service:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     foundation = await lay_foundation(NAME, settings)
-    # At INFO the server writes the whole address of every WebSocket, and an access token may be part of it.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for name in ("uvicorn.error", "httpx"):
+        # At INFO these write whole addresses: of every WebSocket, whose token may be part of it, and of every webhook.
+        logging.getLogger(name).setLevel(logging.WARNING)
     database = foundation.database
     notifications = NotificationsTable(database.pool)
     hub = Hub(notifications, max_clients=settings.max_streams)
@@ -65,4 +69,7 @@ async def build(settings: NotifierSettings) -> Service:
 async def _prune(notifications: NotificationsTable, days: int) -> None:
     while True:
         await asyncio.sleep(PRUNE_SECONDS)
-        await notifications.prune(days)
+        try:
+            await notifications.prune(days)
+        except OUTAGE as error:
+            _logger.warning("pruning waits: %s", error, extra={"action": "notifications.prune"})

@@ -31,9 +31,10 @@ SELECT delivery_id, webhook_id, attempts, url, everything, webhooks.user_id AS w
 FROM claimed JOIN webhooks ON webhooks.id = webhook_id JOIN notifications ON notifications.id = notification_id
 """.format(", ".join(f"notifications.{column.strip()}" for column in COLUMNS.split(",")))
 _DELIVERED = """
-UPDATE deliveries SET status = 'delivered', response_status = $3, last_error = '', finished_at = now(),
+UPDATE deliveries SET status = 'delivered', response_status = done.answer, last_error = '', finished_at = now(),
     lease_token = NULL, leased_until = NULL
-WHERE id = $1 AND lease_token = $2
+FROM unnest($1::bigint[], $2::uuid[], $3::integer[]) AS done(id, token, answer)
+WHERE deliveries.id = done.id AND deliveries.lease_token = done.token
 """
 _POSTPONED = """
 UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3), response_status = $4, last_error = $5,
@@ -114,8 +115,8 @@ class DeliveriesTable:
     async def settle(self, connection: asyncpg.Connection, claimed: Claimed, outcome: Outcome) -> bool:
         """Write what became of it, unless the lease has passed to another; whether the webhook was disabled now."""
         match outcome:
-            case Delivered(status):
-                await connection.execute(_DELIVERED, claimed.id, claimed.token, status)
+            case Delivered():
+                await self.delivered([(claimed, outcome)], connection)
             case Postponed(wait, status, reason):
                 await connection.execute(_POSTPONED, claimed.id, claimed.token, wait, status, reason)
             case Failed(status, reason, disable):
@@ -127,6 +128,17 @@ class DeliveriesTable:
                     await connection.execute(_CANCEL, claimed.webhook_id)
                     return disabled
         return False
+
+    async def delivered(
+        self, done: Sequence[tuple[Claimed, Delivered]], connection: asyncpg.Connection | None = None
+    ) -> None:
+        """``settle`` for many that arrived, in one statement."""
+        await (connection or self._pool).execute(
+            _DELIVERED,
+            [claimed.id for claimed, _ in done],
+            [claimed.token for claimed, _ in done],
+            [outcome.status for _, outcome in done],
+        )
 
     async def hand_back(self, claimed: Sequence[Claimed]) -> None:
         """As if they had never been claimed."""

@@ -9,12 +9,14 @@ restart: closing) or 4000 (renew: come back with a fresh token); the reason is i
 """
 
 import asyncio
+import logging
 
 from fastapi import APIRouter, WebSocket
 from fastapi.exceptions import WebSocketRequestValidationError
 from fastapi.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
+from services.kernel.database.pool import OUTAGE
 from services.kernel.errors import BusyError
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
@@ -23,6 +25,8 @@ from services.notifier.api.delivery import Gone, feed
 from services.notifier.domain import Viewer
 from services.notifier.hub import End, Hub
 from services.notifier.views import Event
+
+_logger = logging.getLogger(__name__)
 
 CLOSE_CODES = {End.LAGGING: 1013, End.UNAVAILABLE: 1013, End.CLOSING: 1012, End.RENEW: 4000}
 """RFC 6455 and the IANA registry of WebSocket close codes; 4000 is private use."""
@@ -50,10 +54,10 @@ def web_socket(hub: Hub, verifier: TokenVerifier, stream_seconds: float) -> APIR
         except Problem as problem:
             await socket.send_denial_response(problem.response())
         except BusyError as busy:
-            headers = {"Retry-After": str(round(busy.retry_after or 1))}
-            await socket.send_denial_response(
-                Problem(503, "streams-taken", "Try again later", str(busy), headers=headers).response()
-            )
+            await _deny(socket, "streams-taken", str(busy), busy.retry_after or 1)
+        except OUTAGE as outage:
+            _logger.warning("a socket is refused: %s", outage, extra={"action": "stream.unavailable"})
+            await _deny(socket, "unavailable", "the database is out of reach", 1)
 
     return routes
 
@@ -66,6 +70,11 @@ async def refuse_socket(socket: WebSocket, error: Exception) -> Response | None:
         Problem(422, "invalid-request", "The request is not valid", errors=errors).response()
     )
     return None
+
+
+async def _deny(socket: WebSocket, code: str, detail: str, retry_after: float) -> None:
+    problem = Problem(503, code, "Try again later", detail, headers={"Retry-After": str(round(retry_after))})
+    await socket.send_denial_response(problem.response())
 
 
 async def _watch(socket: WebSocket) -> None:
