@@ -1,7 +1,7 @@
 """Writes practice problems, one JSON object a line, without a database server or a broker.
 
-    python -m scripts.generate_problems --data-type pa --count 20 --seed 7 --out problems.jsonl
-    python -m scripts.generate_problems --schema shop.sql --count 10 --seed 1 --out shop.jsonl
+    python scripts/generate_problems.py --data-type pa --count 20 --seed 7 --out problems.jsonl
+    python scripts/generate_problems.py --schema shop.sql --count 10 --seed 1 --out shop.jsonl
 
 A schema file holds CREATE TABLE statements (DuckDB syntax) with their keys; its rows are made up from them.
 Exit status: 0 when every problem asked for was written, 1 when fewer were (those are kept), 2 for a bad request.
@@ -15,6 +15,9 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+
+# Run as a file, this folder is on the path and the project's root is not.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from services.generator.datasets import DATA_TYPES
 from services.generator.offline import GenerationRequest, GenerationResult, generate

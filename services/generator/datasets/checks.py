@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
 
 from services.kernel.sql.dataset import insert_statement
+from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import Table, quote_identifier
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _ABOVE = (exp.GT, exp.GTE)
 _BELOW = (exp.LT, exp.LTE)
@@ -21,6 +25,7 @@ class Checks:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._connection: DuckDBPyConnection | None = None
         self._allowed: dict[str, list[Any]] = {}
         self._low: dict[str, Decimal] = {}
         self._high: dict[str, Decimal] = {}
@@ -39,17 +44,20 @@ class Checks:
         """The rows that meet every check, as DuckDB sees it (NULL passes)."""
         if not self._table.checks or not rows:
             return list(rows)
-        import duckdb
+        connection = self._scratch()
+        connection.execute(f"DELETE FROM {quote_identifier(self._table.name)}")
+        connection.execute(insert_statement(self._table, rows))
+        test = " AND ".join(f"(({check}) IS NOT FALSE)" for check in self._table.checks)
+        found = connection.execute(f"SELECT {test} FROM {quote_identifier(self._table.name)} ORDER BY rowid").fetchall()
+        return [row for row, (passes,) in zip(rows, found, strict=True) if passes]
 
-        with duckdb.connect() as connection:
+    def _scratch(self) -> DuckDBPyConnection:
+        """A table without constraints, opened on first use: a fresh database costs more than all the checks."""
+        if self._connection is None:
+            self._connection = connect_locked()
             bare = ", ".join(f"{quote_identifier(c.name)} {c.type}" for c in self._table.columns)
-            connection.execute(f"CREATE TABLE {quote_identifier(self._table.name)} ({bare})")
-            connection.execute(insert_statement(self._table, rows))
-            test = " AND ".join(f"(({check}) IS NOT FALSE)" for check in self._table.checks)
-            passing = connection.execute(
-                f"SELECT {test} FROM {quote_identifier(self._table.name)} ORDER BY rowid"
-            ).fetchall()
-        return [row for row, (passes,) in zip(rows, passing, strict=True) if passes]
+            self._connection.execute(f"CREATE TABLE {quote_identifier(self._table.name)} ({bare})")
+        return self._connection
 
     def _read(self, part: exp.Expr) -> None:
         if isinstance(part, exp.And):

@@ -30,20 +30,21 @@ def synthesize(schema: Schema, seed: int, rows: int, profile: Profile | None = N
     rng = seeded("synthesis", seed, rows)
     calendar = Calendar(date(2026, 1, 5), max(35, min(365, int(rows**0.5))))
     made: dict[str, list[Row]] = {}
-    for table, count in _shares(schema, rows).items():
+    for table, count in _shares(schema, rows, profile or {}).items():
         plan = _TablePlan(schema.table(table), rng, calendar, made, (profile or {}).get(table, {}))
         made[table] = plan.rows(count)
     return Dataset(made, name=f"synthetic-{seed}-{rows}")
 
 
-def _shares(schema: Schema, rows: int) -> dict[str, int]:
-    """Tables that refer to others and hold moments are the large ones."""
+def _shares(schema: Schema, rows: int, profile: Profile) -> dict[str, int]:
+    """Tables that refer to others and hold moments are the large ones; one that its profile knows as empty stays so."""
     weights = {}
     for table in schema.tables:
         timed = any(c.type.upper().startswith(("TIMESTAMP", "DATE")) for c in table.columns)
         weights[table.name] = 1.0 + 2.5 * len(table.foreign_keys) + (1.5 if timed else 0.0)
     total = sum(weights.values())
-    return {name: max(8, int(rows * weight / total)) for name, weight in weights.items()}
+    empty = {name for name, columns in profile.items() if columns and not any(c.rows for c in columns.values())}
+    return {name: 0 if name in empty else max(8, int(rows * w / total)) for name, w in weights.items()}
 
 
 @dataclass

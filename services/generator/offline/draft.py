@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +11,8 @@ import sqlglot
 from services.generator.offline.catalog import quoted
 from services.generator.offline.concepts import CONCEPTS
 from services.generator.offline.words import EMPTY, Text, listed, say
+
+_NOT_NULL = re.compile(r'NOT ((?:"(?:[^"]|"")*"|\w+)(?:\.(?:"(?:[^"]|"")*"|\w+))?) IS NULL')
 
 
 class Level(StrEnum):
@@ -115,7 +118,8 @@ def _statement(draft: Draft, order: list[Sort]) -> str:
 
 
 def _pretty(sql: str) -> str:
-    return sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", pretty=True)
+    pretty = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", pretty=True)
+    return _NOT_NULL.sub(r"\1 IS NOT NULL", pretty)  # as people write it
 
 
 def _description(draft: Draft, order: list[Sort]) -> Text:

@@ -28,6 +28,9 @@ _ATTEMPTS: Final = 60
 # More of them when nearly all mutants are caught already.
 _LAST_ATTEMPTS: Final = 160
 _PROMISING: Final = 0.75
+# So many survivors are put to the judge's search, each for so long at most; mostly its number of instances ends it.
+_EXAMINED: Final = 2
+_EXAMINE_MS: Final = 4_000
 
 
 class DropReason(StrEnum):
@@ -109,7 +112,7 @@ def verify(
         raise Rejected(DropReason.NOT_DETERMINISTIC, "the answer changes with the order of the stored rows")
     trials = _on_base(candidate, schema, expected, ready, policy)
     small = _small_datasets(candidate, schema, samples, trials, policy)
-    return _judged(candidate, expected, trials, small)
+    return _judged(candidate, schema, expected, trials, small)
 
 
 def _guarded(candidate: Candidate, schema: Schema) -> None:
@@ -235,16 +238,60 @@ def _killed(
     return found
 
 
-def _judged(candidate: Candidate, expected: ResultSet, trials: list[_Trial], small: list[Dataset]) -> Verified:
-    survivors = [t for t in trials if not t.killed_by]
-    score = MutantScore(
-        len(trials),
-        len(trials) - len(survivors),
-        0,
-        tuple(f"{t.mutant.operator}: {t.mutant.detail}" for t in survivors),
-    )
+def _examine(
+    candidate: Candidate,
+    schema: Schema,
+    trials: list[_Trial],
+    small: list[Dataset],
+    policy: ComparisonPolicy,
+) -> int:
+    """Looks for each survivor's difference one by one; a data set that shows it joins `small`.
+
+    Returns how many survivors are equivalent: the judge went through all its instances without a difference. A search
+    that ran out of time decides nothing.
+    """
+    from services.kernel.sql.judge import JudgeRequest, judge
+
+    survivors = [trial for trial in trials if not trial.killed_by]
+    if len(survivors) > _EXAMINED:
+        return 0
+    equivalent = 0
+    for trial in survivors:
+        request = JudgeRequest(schema, candidate.sql, trial.mutant.sql, policy, (), candidate.seed, _EXAMINE_MS)
+        verdict = judge(request)
+        if verdict.counterexample is not None:
+            data = verdict.counterexample.dataset
+            if len(small) < MAX_SMALL_DATASETS and _tells(candidate, schema, data, trial, policy):
+                small.append(Dataset(data.tables, name=f"small-{len(small) + 1}"))
+                trial.killed_by.add(len(small))
+        elif verdict.outcome == "equivalent" and not verdict.exhausted:
+            equivalent += 1
+    return equivalent
+
+
+def _tells(candidate: Candidate, schema: Schema, data: Dataset, trial: _Trial, policy: ComparisonPolicy) -> bool:
+    """Whether plain execution shows the difference too: one that rests on the order of reading is no use to a grader."""
+    import duckdb
+
+    with database(schema, data) as connection:
+        try:
+            return compare(run(connection, candidate.sql), run(connection, trial.mutant.sql), policy) is not None
+        except duckdb.Error:
+            return True
+
+
+def _judged(
+    candidate: Candidate, schema: Schema, expected: ResultSet, trials: list[_Trial], small: list[Dataset]
+) -> Verified:
+    score = _score(trials, 0)
     if score.kill_rate < MIN_KILLED:
-        raise Rejected(
-            DropReason.MUTANTS_SURVIVE, f"{score.killed} of {score.made} killed; alive: {'; '.join(score.survived[:4])}"
-        )
+        score = _score(trials, _examine(candidate, schema, trials, small, ComparisonPolicy(ordered=candidate.ordered)))
+    if score.kill_rate < MIN_KILLED:
+        alive = "; ".join(score.survived[:4])
+        raise Rejected(DropReason.MUTANTS_SURVIVE, f"{score.killed} of {score.made} killed; alive: {alive}")
     return Verified(expected, tuple(small), score)
+
+
+def _score(trials: list[_Trial], equivalent: int) -> MutantScore:
+    alive = tuple(f"{t.mutant.operator}: {t.mutant.detail}" for t in trials if not t.killed_by)
+    return MutantScore(len(trials), len(trials) - len(alive), equivalent, alive)

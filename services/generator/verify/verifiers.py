@@ -23,7 +23,7 @@ from services.kernel.sql.sandbox.tasks import DEFAULT_TASKS, TaskContext
 from services.kernel.sql.schema import Schema
 
 _TASKS: Final[Mapping[str, str]] = {**DEFAULT_TASKS, "verify": "services.generator.verify.verifiers:run_verify"}
-_LIMITS: Final = Limits(wall_seconds=20.0, cpu_seconds=15)
+_LIMITS: Final = Limits(wall_seconds=30.0, cpu_seconds=25)
 _ORDER_SEED: Final = 7
 _STORED: Final = ("base", "shuffled")
 

@@ -41,7 +41,7 @@ def funnel(c: Composer) -> Draft:
         "funnel", Level.EXPERT,
         title=say("{a} 퍼널: {p}", "Funnel of {n}: {p}", a=act.actor.label.plain, n=act.actor.label.plural, p=path),
         task=say(
-            "{s}에 대해, {f}의 단계 {p}을(를) 차례로 거친 {a} 수를 단계마다 구하세요. 단계의 시각은 {e} 그 값이 처음 나타난 {m}입니다. 2단계부터는 그 처음 시각이 바로 앞 단계의 처음 시각보다 뒤여야 하고, 앞 단계에도 모두 도달했어야 합니다.",
+            "{s}에 대해, {f}의 단계 {p}을(를) 차례로 거친 {a} 수를 단계마다 구하세요. 단계의 시각은 {e}로 그 값이 처음 나타난 {m}입니다. 2단계부터는 그 처음 시각이 바로 앞 단계의 처음 시각보다 뒤여야 하고, 앞 단계에도 모두 도달했어야 합니다.",
             "Over the {s}, count the {n} that went through the steps {p} of {f}, for each step. A step's moment is the first {m} with that value for {e}. From the second step on, it must be later than the first moment of the step before, and all steps before must have been reached.",
             s=subject(r, scope), f=field.label.full, p=path, a=act.actor.label.plain, n=act.actor.label.plural, e=act.actor.each, m=moment.label.full,
         ),
@@ -71,12 +71,12 @@ def retention(c: Composer) -> Draft:
         "retention", Level.EXPERT,
         title=say("{a}의 {n}주 뒤 재방문({t})", "{n}-week retention of {p} in {t}", a=act.actor.label.plain, n=n, t=r.label.plain, p=act.actor.label.plural),
         task=say(
-            "{s}에서 {e} 처음 활동한 주(월요일 시작, {m} 기준)로 코호트를 만드세요. 코호트마다 크기와, 정확히 {n}주 뒤의 주에 다시 활동한 {a} 수를 구하세요. 아무도 돌아오지 않은 코호트도 0으로 나옵니다.",
-            "Among the {s}, form cohorts by the week of first activity for {e} (weeks start on Monday, by {m}). For each cohort find its size and the number of {p} active again in the week exactly {n} week(s) later. Cohorts nobody came back from show 0.",
-            s=subject(r, scope), e=act.actor.each, m=moment.label.full, n=n, a=act.actor.label.plain, p=act.actor.label.plural,
+            "{s}에서 {e}로 처음 활동한 주(월요일 시작, {m} 기준)로 코호트를 만드세요. 코호트마다 크기와, 정확히 {n}주 뒤의 주에 다시 활동한 {a} 수를 구하세요. 아무도 돌아오지 않은 코호트도 0으로 나옵니다.",
+            "Among the {s}, form cohorts by the week of first activity for {e} (weeks start on Monday, by {m}). For each cohort find its size and the number of {p} active again exactly {n} calendar {w} later. Cohorts nobody came back from show 0.",
+            s=subject(r, scope), e=act.actor.each, m=moment.label.full, n=n, a=act.actor.label.plain, p=act.actor.label.plural, w="week" if n == 1 else "weeks",
         ),
         outputs=[Output("cohort_week", Text("코호트의 주(월요일 날짜)", "the cohort's week (its Monday)")), Output("cohort_size", say("코호트의 {a} 수", "the number of {p} in the cohort", a=act.actor.label.plain, p=act.actor.label.plural)),
-                 Output("returned", say("{n}주 뒤에 다시 활동한 {a} 수", "the number active again {n} week(s) later", n=n, a=act.actor.label.plain))],
+                 Output("returned", say("{n}주 뒤에 다시 활동한 {a} 수", "the number active again {n} {w} later", n=n, w="week" if n == 1 else "weeks", a=act.actor.label.plain))],
         body=f"SELECT f.cohort_week, COUNT(*) AS cohort_size, COUNT(w.week) AS returned FROM {firsts} AS f LEFT JOIN {weeks} AS w ON w.{key.sql} = f.{key.sql} AND {later} GROUP BY f.cohort_week",
         tables=[r.name],
         grain=Text("코호트(처음 활동한 주) 하나", "one cohort, that is one week of first activity"),
@@ -152,7 +152,7 @@ def sessions(c: Composer) -> Draft:
         "sessions", Level.EXPERT,
         title=say("{t}을(를) {n}분 간격으로 묶은 {a}별 묶음 수", "{T} of each {s} grouped by gaps of {n} minutes", t=r.label.plain, n=minutes, a=act.actor.label.plain, s=act.actor.label.singular, T=r.label.plural.capitalize()),
         task=say(
-            "{s}을(를) {e} {m} 순서로 세웠을 때, 바로 앞 행과의 간격이 {n}분보다 길거나 앞 행이 없으면 새 묶음이 시작됩니다. {a}마다 묶음의 수와 행의 수를 구하세요.",
+            "{s}을(를) {e}로 {m} 순서로 세웠을 때, 바로 앞 행과의 간격이 {n}분보다 길거나 앞 행이 없으면 새 묶음이 시작됩니다. {a}마다 묶음의 수와 행의 수를 구하세요.",
             "Put the {s} in order of {m} for {e}. A new run starts where there is no row before, or where the gap to it is longer than {n} minutes. For each {i} find the number of runs and of rows.",
             s=subject(r, scope), e=act.actor.each, m=moment.label.full, n=minutes, a=act.actor.label.plain, i=act.actor.label.singular,
         ),
@@ -184,7 +184,7 @@ def streaks(c: Composer) -> Draft:
         "streaks", Level.EXPERT,
         title=say("{t}이(가) {n}일 이상 이어진 {a}", "{P} with {t} on {n} or more days in a row", t=r.label.plain, n=least, a=act.actor.label.plain, P=act.actor.label.plural.capitalize()),
         task=say(
-            "{s}에서 {e} 하루도 빠짐없이 이어진 날({m} 기준)의 구간을 찾아, {n}일 이상 이어진 구간의 시작일과 날 수를 구하세요. 같은 날의 여러 행은 하루로 칩니다.",
+            "{s}에서 {e}로 하루도 빠짐없이 이어진 날({m} 기준)의 구간을 찾아, {n}일 이상 이어진 구간의 시작일과 날 수를 구하세요. 같은 날의 여러 행은 하루로 칩니다.",
             "Among the {s}, find for {e} the stretches of days (by {m}) without a missing day, and list the start and the number of days of those that last {n} days or longer. Several rows on a day count as one day.",
             s=subject(r, scope), e=act.actor.each, m=moment.label.full, n=least,
         ),
@@ -213,7 +213,7 @@ def time_between(c: Composer) -> Draft:
         "time_between", Level.EXPERT,
         title=say("{a}별 {t} 사이의 평균 간격", "Average gap between {p} of each {s}", a=act.actor.label.plain, t=r.label.plain, p=r.label.plural, s=act.actor.label.singular),
         task=say(
-            "{s}에서 {e} 활동한 날({m} 기준, 같은 날은 한 번만)을 순서대로 놓고, 이웃한 날 사이의 간격(일)의 평균과 최댓값을 구하세요. 활동한 날이 하루뿐이면 나오지 않습니다.",
+            "{s}에서 {e}로 활동한 날({m} 기준, 같은 날은 한 번만)을 순서대로 놓고, 이웃한 날 사이의 간격(일)의 평균과 최댓값을 구하세요. 활동한 날이 하루뿐이면 나오지 않습니다.",
             "Among the {s}, put the active days for {e} in order (by {m}, each day once) and find the average and the largest gap in days between neighbours. Those with a single active day do not appear.",
             s=subject(r, scope), e=act.actor.each, m=moment.label.full,
         ),

@@ -80,9 +80,9 @@ def count_children(c: Composer) -> Draft:
     )
     name = f"total_{target.name}" if target else "row_count"
     what = (
-        say("{f}의 합계(더할 값이 없으면 0)", "the total {f}, 0 if there is nothing to add", f=target.label.full)
+        say("{f}의 합계(더할 값이 없으면 0)", "the total {f} (0 if there is nothing to add)", f=target.label.full)
         if target
-        else say("{t} 수(없으면 0)", "the number of {p}, 0 if none", t=child.label.plain, p=child.label.plural)
+        else say("수(없으면 0)", "the number of {p} (0 if none)", t=child.label.plain, p=child.label.plural)
     )
     return Draft(
         "count_children", Level.MEDIUM,
@@ -90,7 +90,7 @@ def count_children(c: Composer) -> Draft:
                   e=f"Total {target.label.plain.en}" if target else f"Number of {child.label.plural}"),
         task=say(
             "{u}마다 연결된 {b}의 {w}을(를) 구하세요. 연결된 행이 하나도 없는 경우도 결과에 남겨야 합니다.",
-            "For each of the {u}, find {w} over the {b} linked to it. Keep those with no linked row.",
+            "For each of the {u}, find {w}, over the {b} linked to it. Keep those with no linked row.",
             u=subject(parent, outside), b=subject(child, inside), w=what,
         ),
         outputs=[Output(key.name, key.label.full), Output(name, what)],

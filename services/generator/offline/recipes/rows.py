@@ -64,7 +64,7 @@ def top_rows(c: Composer) -> Draft:
     return Draft(
         "top_rows", Level.EASY,
         title=say("{f}이(가) {k} {t} {n}개", "{n} {p} with the {e} {f}", f=by.label.plain, t=r.label.plain, p=r.label.plural, n=n, k=most.ko, e=most.en),
-        task=say("{s} 중에서 {f}이(가) {k} {n}개를 구하세요.", "Among {s}, find the {n} with the {e} {f}.", s=subject(r, scope), f=by.label.full, n=n, k=most.ko, e=most.en),
+        task=say("{s} 중에서 {f}이(가) {k} {n}개를 구하세요.", "Among the {s}, find the {n} with the {e} {f}.", s=subject(r, scope), f=by.label.full, n=n, k=most.ko, e=most.en),
         outputs=[Output(f.name, f.label.full, f.nullable and f is not by) for f in fields],
         body=f"SELECT {_columns(fields)} FROM {r.sql}{scope.where}",
         tables=[r.name],
@@ -94,7 +94,7 @@ def distinct_values(c: Composer) -> Draft:
     return Draft(
         "distinct_values", Level.EASY,
         title=say("{t}의 {a}·{b} 조합", "Combinations of {a} and {b} in {p}", t=r.label.plain, p=r.label.plural, a=fields[0].label.plain, b=fields[1].label.plain),
-        task=say("{s}에 나타나는 {n}의 서로 다른 조합을 구하세요.", "Find the distinct combinations of {n} that occur in {s}.", s=subject(r, scope), n=names),
+        task=say("{s}에 나타나는 {n}의 서로 다른 조합을 구하세요.", "Find the distinct combinations of {n} that occur in the {s}.", s=subject(r, scope), n=names),
         outputs=outputs_of(fields),
         body=f"SELECT DISTINCT {_columns(fields)} FROM {r.sql}{scope.where}",
         tables=[r.name],
@@ -126,7 +126,7 @@ def fill_missing(c: Composer) -> Draft:
         "fill_missing", Level.MEDIUM,
         title=say("빈 {f}을(를) 채워 세기", "Count {p} with missing {f} filled in", f=field.label.plain, p=r.label.plural),
         task=say(
-            "{s}의 {f}별 행 수를 구하세요. {f}이(가) NULL이면 '{w}'(으)로 보여 주세요.".replace("(으)로", "으로(로)"),
+            "{s}의 {f}별 행 수를 구하세요. {f}이(가) NULL이면 대신 '{w}' 값을 보여 주세요.",
             "Count the {s} for each {f}. Show a NULL {f} as '{w}'.", s=subject(r, scope), f=field.label.full, w=word,
         ),
         outputs=[Output(field.name, say("{f}(NULL은 '{w}')", "{f}, with NULL shown as '{w}'", f=field.label.full, w=word)), Output("row_count", Text("행 수", "the number of rows"))],

@@ -115,7 +115,7 @@ def busiest_actors(c: Composer) -> Draft:
         "busiest_actors", Level.HARD,
         title=say("{t} 수가 평균보다 많은 {a}", "{A} with more {p} than average", t=r.label.plain, a=actor.label.plain, A=actor.label.plural.capitalize(), p=r.label.plural),
         task=say(
-            "{s}의 수를 {e} 세고, 그 수가 평균보다 많은 경우만 구하세요. 평균은 행이 하나라도 있는 {a}만으로 구합니다.",
+            "{s}의 수를 {e}로 세고, 그 수가 평균보다 많은 경우만 구하세요. 평균은 행이 하나라도 있는 {a}만으로 구합니다.",
             "Count the {s} for {e} and keep those with more than the average count. The average is over {p} with at least one such row.",
             s=subject(r, scope), e=actor.each, a=actor.label.plain, p=actor.label.plural,
         ),
@@ -187,7 +187,7 @@ def first_row_of_each(c: Composer) -> Draft:
         "first_row_of_each", Level.HARD,
         title=say("{a}의 첫 {t}은(는) 어떤 {f}인가", "{f} of each {s}'s first {n}", a=act.actor.label.plain, t=r.label.plain, f=field.label.plain, s=act.actor.label.singular, n=r.label.singular),
         task=say(
-            "{s}에서 {e} {m} 기준 첫 행을 고르세요({m}이(가) 같으면 {k}이(가) 작은 행). 그 첫 행의 {f}별로 {a} 수를 구하세요.",
+            "{s}에서 {e}로 {m} 기준 첫 행을 고르세요({m}이(가) 같으면 {k}이(가) 작은 행). 그 첫 행의 {f}별로 {a} 수를 구하세요.",
             "Among the {s}, take for {e} the first row by {m} (on a tie the one with the smaller {k}). Count the {p} by {f} of that first row.",
             s=subject(r, scope), e=act.actor.each, m=moment.label.full, k=r.key_fields[0].label.full, f=field.label.full, a=act.actor.label.plain, p=act.actor.label.plural,
         ),

@@ -83,7 +83,7 @@ def latest_per_actor(c: Composer) -> Draft:
         "latest_per_actor", Level.HARD,
         title=say("{a}별 {w} {t}", "{W} {n} of each {s}", a=act.actor.label.plain, w=word, t=r.label.plain, W=word.en.capitalize(), n=r.label.singular, s=act.actor.label.singular),
         task=say(
-            "{s}에서 {e} {m} 기준 {w} 행만 하나씩 남기세요. {m}이(가) 같으면 {k}이(가) {b} 행을 남깁니다.",
+            "{s}에서 {e}로 {m} 기준 {w} 행만 하나씩 남기세요. {m}이(가) 같으면 {k}이(가) {b} 행을 남깁니다.",
             "Among the {s}, keep for {e} just the {w} row by {m}. If {m} is equal, keep the one with the {b} {k}.",
             s=subject(r, scope), e=act.actor.each, m=moment.label.full, w=word, k=row_id.label.full, b=Text("큰", "larger") if down else Text("작은", "smaller"),
         ),
