@@ -15,6 +15,7 @@ workers.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -52,18 +53,24 @@ class Zygote:
 
     def serve(self) -> None:
         """Answers requests until the pool closes its end."""
-        while True:
-            line, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST_BYTES, MAX_DESCRIPTORS)
-            if not line:
-                break
-            try:
-                answer = self._handle(json.loads(line), descriptors)
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-            self._control.sendall(json.dumps(answer).encode() + b"\n")
+        # A pool that was killed resets the socket instead of closing it.
+        with contextlib.suppress(ConnectionError):
+            while self._serve_one():
+                continue
         for process_id in self._workers:
             os.kill(process_id, signal.SIGKILL)
+
+    def _serve_one(self) -> bool:
+        line, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST_BYTES, MAX_DESCRIPTORS)
+        if not line:
+            return False
+        try:
+            answer = self._handle(json.loads(line), descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._control.sendall(json.dumps(answer).encode() + b"\n")
+        return True
 
     def probe(self) -> confinement.Report:
         """The report of a worker forked to try every measure."""
