@@ -67,7 +67,8 @@ class Dispatcher:
             work.clear()
             await attempt("dispatch", lambda: self.dispatch(worker))
             with suppress(TimeoutError):
-                await asyncio.wait_for(work.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):
+                    await work.wait()
 
 
 def announce(unit: UnitOfWork, release: releases.Release) -> None:

@@ -96,7 +96,8 @@ class Watch:
             while True:
                 timeout = POLL_SECONDS if self._followers else None
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), timeout)
+                    async with asyncio.timeout(timeout):
+                        await self._news.wait()
                 self._news.clear()
                 delivered = await attempt("watch", self._deliver)
                 await asyncio.sleep(MIN_GAP_SECONDS if delivered else OUTAGE_PAUSE_SECONDS)

@@ -1,7 +1,9 @@
 """A running intake: its own database, the embedded broker and a real HTTP port."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -176,6 +178,47 @@ async def http(intake: Running) -> AsyncIterator[httpx.AsyncClient]:
 async def client_of(service: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def served(postgres_server: PostgresServer) -> Iterator[str]:
+    """URL of an intake that a module's tests share, on an event loop of its own thread."""
+    with service_database(postgres_server, "intake") as url:
+        ready: Future[str] = Future()
+        loop = asyncio.new_event_loop()
+        stop = asyncio.Event()
+
+        async def serve() -> None:
+            chosen = IntakeSettings(
+                database_url=url,
+                http_port=free_port(),
+                identity_key=TOKEN_KEY,
+                log_level="ERROR",
+                enable_complexity_routing=False,
+                rate_limit_per_second=1e6,
+                rate_limit_burst=1_000_000,
+            )
+            async with running(chosen) as service:
+                ready.set_result(service.url)
+                await stop.wait()
+
+        def run() -> None:
+            try:
+                loop.run_until_complete(serve())
+            except BaseException as error:
+                if ready.done():
+                    raise
+                ready.set_exception(error)
+            finally:
+                loop.close()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield ready.result(30)
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(30)
 
 
 async def create(http: httpx.AsyncClient, headers: dict[str, str] | None = None, **body: Any) -> str:

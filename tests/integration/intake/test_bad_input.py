@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,9 +11,15 @@ import pytest
 
 from services.intake.api.models import MAX_QUERY
 from services.kernel.http import MAX_BODY_BYTES
-from tests.integration.intake.conftest import JOB, Running, bearer, token
+from tests.integration.intake.conftest import JOB, bearer, token
 
 JSON_TYPE = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def http(served: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=served, timeout=30) as client:
+        yield client
 
 
 def _nested(depth: int) -> str:
@@ -148,22 +155,10 @@ async def test_tokens_that_prove_nobody(http: httpx.AsyncClient, authorization: 
     assert answer.json()["type"] == "urn:querycraft:problem:invalid-token"
 
 
-async def test_a_flawed_request_harms_no_other_at_the_same_time(intake: Running, http: httpx.AsyncClient) -> None:
+async def test_a_flawed_request_harms_no_other_at_the_same_time(http: httpx.AsyncClient) -> None:
     wrong = {**JOB, "query": "a\x00b"}
     answers = await asyncio.gather(
         *(http.post("/api/ai/jobs", json=wrong if number % 3 == 0 else JOB) for number in range(30)),
         http.post("/api/ai/jobs", json=JOB, headers=bearer("에이다")),
     )
     assert [answer.status_code for answer in answers] == [422 if n % 3 == 0 else 202 for n in range(30)] + [202]
-    assert await intake.database.pool.fetchval("SELECT count(*) FROM ai_jobs") == 21
-
-
-async def test_an_unreachable_database_is_said_to_be_temporary(intake: Running, http: httpx.AsyncClient) -> None:
-    pool = intake.database.pool
-    await pool.execute("SELECT 1")
-    for connection in pool._holders:
-        if connection._con is not None:
-            connection._con.terminate()
-    answers = [await http.get("/api/ai/jobs") for _ in range(12)]
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    assert answers[-1].status_code == 200

@@ -113,3 +113,14 @@ async def test_rows_that_mean_nothing_any_more_are_swept(store: Database, table:
     await store.execute("INSERT INTO turn_queues VALUES ('grader', 1, 1)")
     await housekeeping.sweep(store.pool)
     assert await store.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_an_unreachable_database_is_said_to_be_temporary(intake: Running, http: httpx.AsyncClient) -> None:
+    pool = intake.database.pool
+    await pool.execute("SELECT 1")
+    for connection in pool._holders:
+        if connection._con is not None:
+            connection._con.terminate()
+    answers = [await http.get("/api/ai/jobs") for _ in range(12)]
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert answers[-1].status_code == 200

@@ -1,10 +1,5 @@
 """The document against the service: generated requests find no 5xx and no undocumented answer."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
-
 import httpx
 import pytest
 import schemathesis
@@ -19,11 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from scripts.embedded.ports import free_port
-from scripts.embedded.postgres import PostgresServer
-from services.intake.settings import IntakeSettings
-from tests.integration.intake.conftest import TOKEN_KEY, bearer, running
-from tests.support.services import service_database
+from tests.integration.intake.conftest import bearer
 
 CHECKS = [
     not_a_server_error,
@@ -47,47 +38,6 @@ OPERATIONS = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
 ]
-
-
-@pytest.fixture(scope="module")
-def served(postgres_server: PostgresServer) -> Iterator[str]:
-    """An intake on an event loop of its own thread: schemathesis is synchronous."""
-    with service_database(postgres_server, "intake") as url:
-        ready: Future[str] = Future()
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
-
-        async def serve() -> None:
-            chosen = IntakeSettings(
-                database_url=url,
-                http_port=free_port(),
-                identity_key=TOKEN_KEY,
-                log_level="ERROR",
-                enable_complexity_routing=False,
-                rate_limit_per_second=1e6,
-                rate_limit_burst=1_000_000,
-            )
-            async with running(chosen) as service:
-                ready.set_result(service.url)
-                await stop.wait()
-
-        def run() -> None:
-            try:
-                loop.run_until_complete(serve())
-            except BaseException as error:
-                if ready.done():
-                    raise
-                ready.set_exception(error)
-            finally:
-                loop.close()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield ready.result(30)
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(30)
 
 
 @pytest.fixture(scope="module")

@@ -84,8 +84,9 @@ async def test_filters(intake: Running, http: httpx.AsyncClient) -> None:
         ({"user": "x" * 256}, "user"),
     ],
 )
-async def test_wrong_parameters(http: httpx.AsyncClient, parameters: dict[str, str], field: str) -> None:
-    answer = await http.get("/api/ai/jobs", params=parameters)
+async def test_wrong_parameters(served: str, parameters: dict[str, str], field: str) -> None:
+    async with httpx.AsyncClient(base_url=served) as client:
+        answer = await client.get("/api/ai/jobs", params=parameters)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
 

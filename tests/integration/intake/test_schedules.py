@@ -134,7 +134,8 @@ async def test_schedules_are_kept_by_administrators(http: httpx.AsyncClient) -> 
         ({"options": {"metadata": {"schedule": "x"}}}, "options.metadata"),
     ],
 )
-async def test_schedules_that_cannot_be(http: httpx.AsyncClient, change: dict[str, object], field: str) -> None:
-    answer = await http.put("/api/ai/schedules/wrong", json={**BODY, **change}, headers=ADMIN)
+async def test_schedules_that_cannot_be(served: str, change: dict[str, object], field: str) -> None:
+    async with httpx.AsyncClient(base_url=served) as client:
+        answer = await client.put("/api/ai/schedules/wrong", json={**BODY, **change}, headers=ADMIN)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
