@@ -28,7 +28,7 @@ def read_trace(directory: Path, trace_id: str) -> list[Span]:
             if entry["context"]["trace_id"].removeprefix("0x") == trace_id:
                 span = _span(entry)
                 spans[span.span_id] = span
-    roots = []
+    roots: list[Span] = []
     for span in sorted(spans.values(), key=lambda each: each.start):
         parent = spans.get(span.parent_id)
         (parent.children if parent else roots).append(span)
