@@ -36,6 +36,7 @@ from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.jobs.context import JobContext, JobFailedError, JobHandler, JobResult, JobStopped
 from services.kernel.jobs.launcher import JobHandedOver
+from services.kernel.sql.columns import shown_columns
 from services.kernel.storage import ObjectStore, table_object
 
 COLLECTING, PUBLISHING = 20, 95
@@ -197,7 +198,7 @@ def public_view(stored: StoredProblem) -> dict[str, Any]:
         "title": problem.title.model_dump(),
         "description": problem.description.model_dump(),
         "initial_sql": problem.initial_sql,
-        "expected_columns": list(problem.expected_answer.get("columns", [])),
+        "expected_columns": shown_columns(problem.expected_answer["columns"]),
         "hints": problem.hints.model_dump(),
         "tags": list(problem.tags),
         "ddl": list(problem.ddl),

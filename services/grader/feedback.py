@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.problems import LocaleText
 from services.grader import texts
 from services.grader.domain import Judgement
+from services.kernel.sql.columns import shown_columns
 from services.kernel.sql.diagnose import Explanation
 
 MAX_ROWS = 50
@@ -94,8 +95,8 @@ def _counterexample(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     return {
         "data_set": found["tables"],
-        "expected": _shortened(found["expected"]),
-        "actual": _shortened(found["actual"]),
+        "expected": _shortened(found["expected"], shown_columns(found["expected"]["columns"])),
+        "actual": _shortened(found["actual"], found["actual"]["columns"]),
         "difference": found["difference"],
         "position": found["position"],
         "missing": found["missing"][:MAX_ROWS],
@@ -106,9 +107,9 @@ def _counterexample(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _shortened(result: Mapping[str, Any]) -> dict[str, Any]:
+def _shortened(result: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     rows = result["rows"]
-    return {"columns": result["columns"], "rows": rows[:MAX_ROWS], "row_count": len(rows)}
+    return {"columns": columns, "rows": rows[:MAX_ROWS], "row_count": len(rows)}
 
 
 def _provenance(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ class GraderSettings(ServiceSettings):
     """Learners' queries at once, each in a process of its own."""
     worker_concurrency: int = Field(default=8, ge=1, le=256)
     """Grading jobs at once; those beyond ``sandbox_size`` wait for a sandbox."""
-    judge_budget_ms: int = Field(default=2_000, ge=50, le=60_000)
+    judge_budget_ms: int = Field(default=1_000, ge=50, le=60_000)
     """How long one judgement may search for a data set that tells an answer from the reference."""
     base_sets_held: int = Field(default=8, ge=1, le=256)
     """Base data sets kept in the sandbox's memory, the least recently used one dropped first."""

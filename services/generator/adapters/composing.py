@@ -83,21 +83,30 @@ class _Batch:
         return self._chunk(number, result)
 
     def _chunk(self, number: int, result: GenerationResult) -> Chunk:
-        problems, repeated = [], 0
+        problems: list[NewProblem] = []
+        dropped: dict[str, int] = dict(result.dropped)
         for problem in result.problems:
-            answer = json.dumps(problem.expected_answer, sort_keys=True)
-            if answer in self._answers:
-                repeated += 1
+            reason = self._unwanted(problem)
+            if reason:
+                dropped = add_counts(dropped, {reason: 1})
                 continue
-            self._answers.add(answer)
             made = self._publishable(problem)
             self._known.add(made.normalised_sql)
             problems.append(made)
         self._made += len(problems)
-        dropped = dict(result.dropped)
-        if repeated:
-            dropped = add_counts(dropped, {"duplicate_result": repeated})
         return Chunk(number, tuple(problems), dropped)
+
+    def _unwanted(self, problem: Problem) -> str:
+        """Why this one does not belong in the set, or empty."""
+        asked = self._start.order.difficulty
+        # A recipe's level is where it starts; what it composed may have turned out harder.
+        if asked and problem.difficulty not in asked:
+            return "other_difficulty"
+        answer = json.dumps(problem.expected_answer, sort_keys=True)
+        if answer in self._answers:
+            return "duplicate_result"
+        self._answers.add(answer)
+        return ""
 
     def _publishable(self, problem: Problem) -> NewProblem:
         from services.generator.offline.generate import normalised

@@ -225,4 +225,4 @@ class CloudRunLauncher:
 
     async def close(self) -> None:
         if self._client is not None:
-            await self._client.transport.close()  # type: ignore[no-untyped-call]
+            await self._client.transport.close()
