@@ -54,7 +54,14 @@ class Problem(Exception):
 
 def create_app(title: str, description: str, *, max_body: int = MAX_BODY_BYTES, version: str = "1") -> FastAPI:
     """An app with the platform's error answers and limits; routes are the service's own."""
-    app = FastAPI(title=title, description=description, version=version, separate_input_output_schemas=False)
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=version,
+        separate_input_output_schemas=False,
+        # ``RequestSpan`` makes the span, with or without an exporter; FastAPI's own would double it.
+        telemetry={"tracing": False, "logs": False},
+    )
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
