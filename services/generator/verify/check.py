@@ -30,7 +30,7 @@ _LAST_ATTEMPTS: Final = 160
 _PROMISING: Final = 0.75
 # So many survivors are put to the judge's search, each for so long at most; mostly its number of instances ends it.
 _EXAMINED: Final = 2
-_EXAMINE_MS: Final = 4_000
+_EXAMINE_MS: Final = 2_000
 
 
 class DropReason(StrEnum):
@@ -270,7 +270,7 @@ def _examine(
 
 
 def _tells(candidate: Candidate, schema: Schema, data: Dataset, trial: _Trial, policy: ComparisonPolicy) -> bool:
-    """Whether plain execution shows the difference too: one that rests on the order of reading is no use to a grader."""
+    """Whether plain execution shows the difference too: one by the order of reading is no use to a grader."""
     import duckdb
 
     with database(schema, data) as connection:

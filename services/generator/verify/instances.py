@@ -22,6 +22,7 @@ from services.kernel.sql.schema import Column, ForeignKey, Schema, Table
 
 _SAMPLE = 24
 _TRIES = 6
+_NARROW = 40
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,18 @@ class InstanceMaker:
         self._constants = compared_values(tree)
         self._steps = time_steps(tree)
         self._named = {c.name.lower() for c in tree.find_all(exp.Column)}
+        starred = any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
+        self._columns = {t.name: [c for c in t.columns if starred or self._matters(t, c)] for t in self.tables}
         self._base = {t.name: list(samples.rows(t.name)) for t in self.tables}
         self._checks = {t.name: Checks(t) for t in self.tables}
         # Dates that land in the query's periods: columns that are not compared borrow them too.
         self._dates = [v for values in self._constants.values() for v in values if isinstance(v, date)]
+
+    def _matters(self, table: Table, column: Column) -> bool:
+        """Whether the query reads the column or a constraint needs it; the others of a wide table are left NULL."""
+        held = {name for key in (*table.keys, *(fk.columns for fk in table.foreign_keys)) for name in key}
+        narrow = len(table.columns) <= _NARROW
+        return narrow or column.name.lower() in self._named or column.name in held or table.is_required(column.name)
 
     def make(self, rng: random.Random) -> Dataset | None:
         """One data set that meets every constraint, or None when this attempt did not."""
@@ -74,7 +83,8 @@ class InstanceMaker:
     def _rows(
         self, rng: random.Random, table: Table, style: _Style, count: int, made: Mapping[str, Sequence[Row]]
     ) -> list[dict[str, Any]]:
-        palettes = {c.name: self._palette(rng, table, c, style) for c in table.columns}
+        columns = self._columns[table.name]
+        palettes = {c.name: self._palette(rng, table, c, style) for c in columns}
         rows: list[dict[str, Any]] = []
         seen: dict[tuple[str, ...], set[tuple[Any, ...]]] = {key: set() for key in table.keys}
         for _ in range(count):
@@ -90,11 +100,11 @@ class InstanceMaker:
         made: Mapping[str, Sequence[Row]], position: int,
     ) -> dict[str, Any] | None:  # fmt: skip
         samples = self._base[table.name]
-        row: dict[str, Any] = {c.name: None for c in table.columns}
-        if samples:
-            row.update(rng.choice(samples))
+        columns = self._columns[table.name]
+        template = rng.choice(samples) if samples else {}
+        row: dict[str, Any] = {c.name: template.get(c.name) for c in columns}
         linked = {name for key in table.foreign_keys for name in key.columns}
-        for column in table.columns:
+        for column in columns:
             if column.name in linked:
                 continue
             if not samples or (column.name.lower() in self._named and not (style.templates and rng.random() < 0.6)):

@@ -32,7 +32,8 @@ CLINIC_KO = Schema.from_ddl(
         """CREATE TABLE "환자" ("환자번호" INTEGER PRIMARY KEY, "성별" VARCHAR NOT NULL, "등록일" DATE NOT NULL,
            "지역" VARCHAR)""",
         """CREATE TABLE "진료 기록" ("번호" INTEGER PRIMARY KEY, "환자번호" INTEGER NOT NULL
-           REFERENCES "환자" ("환자번호"), "진료일시" TIMESTAMP NOT NULL, "부서" VARCHAR NOT NULL, "금액" DECIMAL(10, 0))""",
+           REFERENCES "환자" ("환자번호"), "진료일시" TIMESTAMP NOT NULL, "부서" VARCHAR NOT NULL,
+           "금액" DECIMAL(10, 0))""",
     ]
 )
 

@@ -106,7 +106,7 @@ def cohort_activity(c: Composer) -> Draft:
     parent, child = c.catalog.by_name[link.parent], c.catalog.by_name[link.child]
     began, did = c.pick(parent.moments), c.pick(child.moments)
     days = c.pick([3, 7, 14, 30])
-    scope = c.scope(child, "a", most=1, without=[did])
+    scope = c.scope(child, "a", most=1, without=[did, child.by_name[link.columns[0]]])
     bucket = c.bucket(began, "p", c.pick(["week", "month"]))
     outer = c.scope(parent, "p", most=0).requiring("p", began)
     start, end = (as_day_of("p", began), as_day_of("a", did))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from services.generator.offline.catalog import Link, Relation, Role, quoted
+from services.generator.offline.catalog import Field, Link, Relation, Role, quoted
 from services.generator.offline.clauses import Scope, literal
 from services.generator.offline.composer import Composer, Unsuitable, aliases, dedupe, recipe
 from services.generator.offline.draft import Draft, Level, Output, Sort
@@ -15,6 +15,11 @@ def ends(c: Composer, link: Link) -> tuple[Relation, Relation, str, str]:
     child, parent = c.catalog.by_name[link.child], c.catalog.by_name[link.parent]
     a, p = aliases(child.name, parent.name)
     return child, parent, a, p
+
+
+def pointers(c: Composer, link: Link) -> list[Field]:
+    """The columns a join already tests: a condition that they are not NULL would change nothing."""
+    return [c.catalog.by_name[link.child].by_name[name] for name in link.columns]
 
 
 def single_key(c: Composer) -> Link:
@@ -29,7 +34,7 @@ def join_rows(c: Composer) -> Draft:
     """Rows of the child with columns of the parent, conditions on both."""
     link = c.link(lambda x: bool(c.catalog.by_name[x.child].key))
     child, parent, a, p = ends(c, link)
-    above, below = c.scope(parent, p, most=1, least=1), c.scope(child, a, most=1)
+    above, below = c.scope(parent, p, most=1, least=1), c.scope(child, a, most=1, without=pointers(c, link))
     shown = [f for f in parent.fields if f.role not in (Role.KEY, Role.OTHER, Role.LINK)]
     extra = c.rng.sample(shown, k=min(2, len(shown)))
     own = c.pick([f for f in child.fields if f.name not in child.key and f.role is not Role.OTHER])
@@ -69,7 +74,7 @@ def count_children(c: Composer) -> Draft:
     """Every parent with the number of its children, those without any included."""
     link = single_key(c)
     child, parent, a, p = ends(c, link)
-    inside, outside = c.scope(child, a, most=1), c.scope(parent, p, most=1)
+    inside, outside = c.scope(child, a, most=1, without=pointers(c, link)), c.scope(parent, p, most=1)
     key = parent.key_fields[0]
     additive = [f for f in child.measures if f.additive and not f.is_float]
     target = c.pick(additive) if additive and c.chance(0.5) else None
@@ -109,7 +114,8 @@ def count_children(c: Composer) -> Draft:
 def _partner(c: Composer, missing: bool) -> Draft:
     link = single_key(c)
     child, parent, a, p = ends(c, link)
-    inside, outside = c.scope(child, a, most=1, least=0 if missing else 1), c.scope(parent, p, most=1)
+    inside = c.scope(child, a, most=1, least=0 if missing else 1, without=pointers(c, link))
+    outside = c.scope(parent, p, most=1)
     fields = [
         *parent.key_fields,
         *c.rng.sample(
@@ -257,11 +263,10 @@ def shared_actors(c: Composer) -> Draft:
     first, second = c.catalog.by_name[x.child], c.catalog.by_name[y.child]
     parent = c.catalog.by_name[x.parent]
     keys = [first.by_name[x.columns[0]], second.by_name[y.columns[0]]]
-    scopes = [
-        c.scope(first, most=1, without=[keys[0]]).requiring("", keys[0]),
-        c.scope(second, most=1, without=[keys[1]]),
-    ]
     both = c.chance(0.5)
+    scopes = [c.scope(first, most=1, without=[keys[0]]), c.scope(second, most=1, without=[keys[1]])]
+    if keys[1].nullable or not both:  # an intersection with keys that are never NULL holds no NULL anyway
+        scopes[0] = scopes[0].requiring("", keys[0])
     name = keys[0].name
     ko, en = ("에도 나타나고", "both in") if both else ("에는 나타나지만", "in")
     tail = Text("에도 나타나는", "and in") if both else Text("에는 나타나지 않는", "but not in")
