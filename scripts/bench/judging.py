@@ -91,7 +91,7 @@ class _Tally:
             "false_accepts": _share(wrong["accepts"], self._labels["different"]),
             "false_rejects": _share(wrong["rejects"], self._labels["equivalent"]),
             "unsupported": _share(wrong["unsupported"], len(self._ms)),
-            "untrue_counterexamples": wrong["counterexamples"],
+            "untrue_counterexamples": self._false["counterexamples"],
             "ms_p50": _quantile(self._ms, 0.50),
             "ms_p95": _quantile(self._ms, 0.95),
             "counterexample_rows_median": median(self._rows) if self._rows else None,

@@ -18,9 +18,7 @@ ANY_ORDER = ComparisonPolicy()
 ORDERED = ComparisonPolicy(ordered=True)
 
 
-def verdict_on(
-    reference: str, candidate: str, policy: ComparisonPolicy = ANY_ORDER, **more: object
-) -> Verdict:
+def verdict_on(reference: str, candidate: str, policy: ComparisonPolicy = ANY_ORDER, **more: object) -> Verdict:
     fields = {"budget_ms": 2500, "seed": 1} | more
     return judge(JudgeRequest(SCHEMA, reference, candidate, policy, **fields))  # type: ignore[arg-type]
 
@@ -187,6 +185,14 @@ def test_the_same_tree_is_accepted_without_running() -> None:
     )
 
     assert (verdict.outcome, verdict.method, verdict.instances) == ("equivalent", "same_tree", 0)
+
+
+def test_trees_that_differ_only_in_what_a_correlated_column_means_are_not_the_same() -> None:
+    reference = "SELECT e.id FROM emp e WHERE e.salary = (SELECT max(f.salary) FROM emp f WHERE f.dept_id = e.dept_id)"
+    candidate = "SELECT e.id FROM emp e WHERE e.salary = (SELECT max(f.salary) FROM emp f WHERE f.dept_id = f.dept_id)"
+
+    assert verdict_on(reference, candidate).outcome == "different"
+    assert verdict_on(reference, reference.replace("f.", "g.").replace("emp f", "emp g")).method == "same_tree"
 
 
 def test_the_problems_own_data_decide_first_and_are_scored_one_by_one() -> None:

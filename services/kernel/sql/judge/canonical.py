@@ -56,14 +56,17 @@ def _lowered(tree: exp.Expr) -> exp.Expr:
 
 
 def _rename_tables(tree: exp.Expr) -> None:
-    """Every source gets the name of its table and its rank among the sources of that name in its scope."""
+    """Every source gets the name of its table and its rank among the sources of that table in the whole query.
+
+    Unique throughout, or a correlated column could come to mean a source nearer to it.
+    """
+    ranks: Counter[str] = Counter()
     for scope in traverse_scope(tree):
-        ranks: Counter[str] = Counter()
         renamed = {}
         for alias, (node, source) in scope.selected_sources.items():
             base = source.name if isinstance(source, exp.Table) else "derived"
             ranks[base] += 1
-            renamed[alias] = f"{base}_{ranks[base]}"
+            renamed[alias] = f"qc_{base}_{ranks[base]}"
             holder = node if isinstance(node, exp.Table) else node.parent
             named = holder.args.get("alias") if isinstance(holder, exp.Table | exp.Subquery) else None
             if isinstance(named, exp.TableAlias):

@@ -30,7 +30,7 @@ from services.kernel.sql.locate import Mistake, locate
 
 MAX_INSTANCES = 1500
 _SEARCH_SHARE = 0.8  # of the budget; the rest minimises, verifies and locates
-_LEAST_MINIMISING_SECONDS = 0.1
+_LEAST_SECONDS = 0.15  # for searching and for minimising, each
 
 
 def judge(request: JudgeRequest) -> Verdict:
@@ -106,7 +106,9 @@ class _Judgement:
                 return decided
             if not self._request.search:
                 return self._accepted("dataset")
-            found = search.run(self._search_deadline, MAX_INSTANCES)
+            # However slow the machine, a handful of instances must be seen before anything can be said.
+            deadline = max(self._search_deadline, time.monotonic() + _LEAST_SECONDS)
+            found = search.run(deadline, MAX_INSTANCES)
             self._report.instances, self._report.exhausted = found.tried, found.exhausted
             return self._on_found(engine, layout, found)
 
@@ -160,7 +162,7 @@ class _Judgement:
         self, engine: InstanceEngine, layout: Layout, instance: Instance, standing: Standing, method: Method
     ) -> Verdict:
         still = self._still_differs(engine, standing)
-        deadline = max(self._deadline, time.monotonic() + _LEAST_MINIMISING_SECONDS)
+        deadline = max(self._deadline, time.monotonic() + _LEAST_SECONDS)
         smallest = Minimiser(layout, still, deadline - 0.25 * (deadline - time.monotonic())).run(instance)
         verified = self._verified(smallest, standing) or self._verified(instance, standing)
         if verified is None:
@@ -196,7 +198,7 @@ class _Judgement:
     def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
         orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
-        deadline = max(self._deadline, time.monotonic() + _LEAST_MINIMISING_SECONDS)
+        deadline = max(self._deadline, time.monotonic() + _LEAST_SECONDS)
         for order in orders:
             run = verify(self._pair, self._request.schema, order, deadline)
             if run is not None:
