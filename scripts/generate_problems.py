@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from services.generator.datasets import DATA_TYPES
-from services.generator.offline import GenerationRequest, GenerationResult, generate
+from services.generator.offline.generate import GenerationRequest, GenerationResult, generate
 from services.generator.verify.verifiers import SandboxVerifier
 from services.kernel.errors import PermanentError
 from services.kernel.sql.schema import InvalidSchema, Schema

@@ -17,8 +17,7 @@ from functools import partial
 from typing import Any
 
 from services.generator.datasets import DATA_TYPES
-from services.generator.offline import GenerationRequest, GenerationResult, generate
-from services.generator.offline.generate import normalised
+from services.generator.offline.generate import GenerationRequest, GenerationResult, generate, normalised
 from services.generator.verify.verifiers import SandboxVerifier
 
 

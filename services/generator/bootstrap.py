@@ -14,13 +14,14 @@ from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
 from services.generator.domain import OrderDefaults
 from services.generator.handlers import Generation, generate_problems, logged, publish_tip
 from services.generator.settings import GeneratorSettings
-from services.kernel.assembly import lay_foundation
+from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
 from services.kernel.jobs.context import JobContext, JobHandler
 from services.kernel.jobs.launcher import ChildProcessLauncher, CloudRunLauncher, hand_over
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
 from services.kernel.messaging.consumer import Consumer, Route
+from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
 
@@ -46,21 +47,24 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
         time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
     )
     project = settings.google_cloud_project
-    app = create_app("QueryCraft generator", "Makes practice problems and tips as jobs; this door is for operations.")
+    worker = Worker(route, broker, database, project_id=project)
+    cancellations = Route(by_message[JobCancelled], remember_cancellation)
+    consumers = [Consumer(cancellations, broker, database, project_id=project)]
+    app = create_app(
+        "QueryCraft generator",
+        "Makes practice problems and tips as jobs; this door is for operations.",
+        max_body=MAX_PUSH_BYTES,
+    )
 
-    async def ready() -> None:
-        await database.fetchrow("SELECT 1")
-
-    add_health(app, ready)
+    add_health(app, database.ping)
+    mount_push(app, settings, [*consumers, worker])
     return Service(
         NAME,
         settings,
         database,
         broker,
-        consumers=[
-            Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database, project_id=project)
-        ],
-        workers=[Worker(route, broker, database, project_id=project)],
+        consumers=consumers,
+        workers=[worker],
         app=app,
         on_close=[objects.close] if launcher is None else [launcher.close, objects.close],
     )

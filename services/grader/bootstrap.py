@@ -17,12 +17,13 @@ from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.adapters.submissions import PostgresSubmissions
 from services.grader.handlers import Grading, grade, keeping
 from services.grader.settings import GraderSettings
-from services.kernel.assembly import lay_foundation
+from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
 from services.kernel.messaging.consumer import Consumer, Route
+from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.runtime import Service
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
@@ -51,27 +52,24 @@ async def build(settings: GraderSettings) -> Service:
         concurrency=settings.worker_concurrency,
     )
     project = settings.google_cloud_project
-    app = create_app("QueryCraft grader", "Judges answers as jobs; this door is for operations.")
+    worker = Worker(route, broker, database, project_id=project)
+    consumers = [
+        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
+        for message, handler in ((ProblemPublished, keeping(problems)), (JobCancelled, remember_cancellation))
+    ]
+    app = create_app(
+        "QueryCraft grader", "Judges answers as jobs; this door is for operations.", max_body=MAX_PUSH_BYTES
+    )
 
-    async def ready() -> None:
-        await database.fetchrow("SELECT 1")
-
-    add_health(app, ready)
+    add_health(app, database.ping)
+    mount_push(app, settings, [*consumers, worker])
     return Service(
         NAME,
         settings,
         database,
         broker,
-        consumers=[
-            Consumer(
-                Route(by_message[ProblemPublished], keeping(problems)),
-                broker,
-                database,
-                project_id=project,
-            ),
-            Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database, project_id=project),
-        ],
-        workers=[Worker(route, broker, database, project_id=project)],
+        consumers=consumers,
+        workers=[worker],
         background=[partial(_keep_warm, pool)],
         app=app,
         on_close=[pool.close, objects.close],

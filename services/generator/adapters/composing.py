@@ -17,7 +17,8 @@ from services.generator.domain import BaseSet, Chunk, NewProblem, add_counts
 from services.generator.ports import Composing, Start
 
 if TYPE_CHECKING:
-    from services.generator.offline import GenerationRequest, GenerationResult, Problem
+    from services.generator.offline.generate import GenerationRequest, GenerationResult
+    from services.generator.offline.problem import Problem
     from services.generator.offline.words import Text
     from services.generator.verify.verifiers import Verifier
     from services.kernel.sql.dataset import Dataset
@@ -142,8 +143,8 @@ class _Batch:
 
 
 def _request(start: Start) -> GenerationRequest:
-    from services.generator.offline import GenerationRequest, Level
-    from services.generator.offline.generate import EVEN_MIX
+    from services.generator.offline.draft import Level
+    from services.generator.offline.generate import EVEN_MIX, GenerationRequest
 
     order = start.order
     return GenerationRequest(

@@ -1,18 +1,4 @@
-"""Problems, hints and tips without a model."""
+"""Problems, hints and tips without a model: ``generate.generate``, ``problem.lucky_answer``, ``tips.tip_of_the_day``.
 
-from services.generator.offline.draft import Level
-from services.generator.offline.generate import GenerationRequest, GenerationResult, generate
-from services.generator.offline.problem import Problem, lucky_answer, wrong_answer
-from services.generator.offline.tips import Tip, tip_of_the_day
-
-__all__ = [
-    "GenerationRequest",
-    "GenerationResult",
-    "Level",
-    "Problem",
-    "Tip",
-    "generate",
-    "lucky_answer",
-    "tip_of_the_day",
-    "wrong_answer",
-]
+Nothing is imported here: the service needs only the tips, and starts without the SQL parser that composing needs.
+"""

@@ -7,9 +7,10 @@ import duckdb
 import pytest
 
 from services.generator.datasets import build, profile_dataset
-from services.generator.offline import GenerationRequest, Level, Problem, generate, lucky_answer, wrong_answer
 from services.generator.offline.concepts import CONCEPTS
-from services.generator.offline.generate import InvalidRequest, normalised
+from services.generator.offline.draft import Level
+from services.generator.offline.generate import GenerationRequest, InvalidRequest, generate, normalised
+from services.generator.offline.problem import Problem, lucky_answer, wrong_answer
 from services.generator.verify.verifiers import InProcessVerifier, SandboxVerifier
 from services.kernel.sql.compare import ComparisonPolicy, compare
 from services.kernel.sql.dataset import Dataset

@@ -2,8 +2,8 @@
 
 from datetime import date, timedelta
 
-from services.generator.offline import tip_of_the_day
 from services.generator.offline.concepts import CONCEPTS
+from services.generator.offline.tips import tip_of_the_day
 
 
 def test_same_date_same_tip_and_no_repeat_within_a_round() -> None:
