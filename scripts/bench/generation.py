@@ -3,7 +3,7 @@
     python -m scripts.bench.generation [--count 150] [--seed 20] [--workers 2]
 
 Prints one JSON object: per data type and together the published problems a minute including verification, the share
-of candidates published, why the others were dropped, distinct concept tags, and duplicates by normalised SQL and by answer.
+of candidates published, why the others were dropped, distinct concept tags, duplicates by normalised SQL and by answer.
 """
 
 from __future__ import annotations
