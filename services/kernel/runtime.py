@@ -5,6 +5,7 @@ rest, and say what was abandoned.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -82,6 +83,9 @@ class Service:
         loops = [asyncio.create_task(loop(), name=f"{self.name}.loop") for loop in self._loops()]
         relaying = asyncio.create_task(relay.run(), name=f"{self.name}.relay")
         server = await self._serve()
+        # What was built so far lives as long as the process: walking it costs each full collection 25 ms or more.
+        gc.collect()
+        gc.freeze()
         _logger.info("%s is ready", self.name, extra={"action": "service.ready"})
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -170,6 +174,7 @@ class Service:
             await close()
         await self.broker.close()
         await self.database.close()
+        gc.unfreeze()
         telemetry.flush()
         _logger.info("%s has stopped", self.name, extra={"action": "service.stopped"})
 
