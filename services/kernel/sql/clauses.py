@@ -73,7 +73,7 @@ def _pieces(node: exp.Expr) -> Iterator[str]:
 
 
 def _conjuncts(node: exp.Expr) -> Iterator[str]:
-    for part in node.flatten() if isinstance(node, exp.And) else [node]:
+    for part in node.flatten(unnest=False) if isinstance(node, exp.And) else [node]:
         yield _text(part)
 
 

@@ -12,15 +12,19 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
+from services.kernel.sql.judge.rewrites import rewrite
 from services.kernel.sql.schema import Schema
 
 _COMMUTATIVE = (exp.And, exp.Or, exp.EQ, exp.NEQ, exp.NullSafeEQ)
 
 
-def canonical_tree(tree: exp.Expr, schema: Schema, *, keep_order: bool = True) -> exp.Expr | None:
+def canonical_tree(
+    tree: exp.Expr, schema: Schema, *, keep_order: bool = True, rewritten: bool = False
+) -> exp.Expr | None:
     """The canonical form of ``tree``, or None when its names cannot all be resolved.
 
-    ``keep_order``: False drops an outermost ORDER BY that no LIMIT needs.
+    ``keep_order``: False drops an outermost ORDER BY that no LIMIT needs. ``rewritten``: also applies the rewrites that
+    move conditions between clauses; such a tree is for comparing, not for telling where two queries differ.
     """
     columns: dict[str, object] = {t.name.lower(): {c.name.lower(): c.type for c in t.columns} for t in schema.tables}
     try:
@@ -32,6 +36,9 @@ def canonical_tree(tree: exp.Expr, schema: Schema, *, keep_order: bool = True) -
     if not keep_order and not resolved.args.get("limit") and not resolved.args.get("offset"):
         resolved.set("order", None)
     _rename_tables(resolved)
+    if rewritten:
+        resolved = rewrite(resolved, schema)
+        _rename_tables(resolved)
     _drop_output_names(resolved)
     return _bottom_up(resolved)
 
@@ -104,15 +111,24 @@ def _normalised(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def equal_by_rewriting(reference: exp.Expr, candidate: exp.Expr, schema: Schema, *, keep_order: bool) -> bool:
+    """Whether sound rewrites turn the two parsed queries into one text."""
+    forms = (canonical_tree(tree, schema, keep_order=keep_order, rewritten=True) for tree in (reference, candidate))
+    return same_query(*forms)
+
+
 def _needs_no_parentheses(node: exp.Paren) -> bool:
-    """Round a whole condition, or an operand that binds tighter than what stands about it."""
-    atomic = (exp.Column, exp.Literal, exp.Func, exp.Predicate)
-    return isinstance(node.this, atomic) and not isinstance(node.this, exp.Connector | exp.Case)
+    """Round a name, a value or a call; round a comparison where only conditions are joined."""
+    inside = node.this
+    if isinstance(inside, exp.Binary | exp.Case | exp.Not | exp.Connector):
+        joined = isinstance(node.parent, exp.Connector | exp.Where | exp.Having | exp.Join | exp.Paren)
+        return joined and isinstance(inside, exp.Predicate) and not isinstance(inside, exp.Connector)
+    return isinstance(inside, exp.Column | exp.Literal | exp.Func)
 
 
 def _sorted_operands(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.And | exp.Or):
-        parts = sorted(node.flatten(), key=lambda part: str(part.sql("duckdb")))
+        parts = sorted(node.flatten(unnest=False), key=lambda part: str(part.sql("duckdb")))
         combined = parts[0].copy()
         for part in parts[1:]:
             combined = type(node)(this=combined, expression=part.copy())

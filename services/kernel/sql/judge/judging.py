@@ -15,7 +15,7 @@ from sqlglot.errors import SqlglotError
 from services.kernel.sql.clauses import clause_scores
 from services.kernel.sql.compare import compare
 from services.kernel.sql.dataset import Dataset
-from services.kernel.sql.judge.canonical import canonical_tree, same_query
+from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, same_query
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.hints import read_hints
 from services.kernel.sql.judge.instances import Instance, InstanceMaker
@@ -89,7 +89,7 @@ class _Judgement:
         )
 
     def run(self) -> Verdict:
-        if self._request.policy.column_names == "ignore" and same_query(*self._canonical):
+        if self._request.policy.column_names == "ignore" and self._same():
             verdict = self._report.verdict("equivalent", "same_tree", "same_tree")
             return replace(
                 verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
@@ -111,6 +111,11 @@ class _Judgement:
             found = search.run(deadline, MAX_INSTANCES)
             self._report.instances, self._report.exhausted = found.tried, found.exhausted
             return self._on_found(engine, layout, found)
+
+    def _same(self) -> bool:
+        return same_query(*self._canonical) or equal_by_rewriting(
+            self._reference, self._candidate, self._request.schema, keep_order=self._pair.policy.ordered
+        )
 
     def _check_instrumented(self, engine: InstanceEngine) -> None:
         """The form of the reference that shows its order keys must run wherever the reference does."""
