@@ -182,7 +182,8 @@ class Hub:
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self._work.wait(), POLL_SECONDS if self._clients else None)
+            async with asyncio.timeout(POLL_SECONDS if self._clients else None):
+                await self._work.wait()
         except TimeoutError:
             return
         finally:

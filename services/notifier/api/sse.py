@@ -97,7 +97,8 @@ class EventStream(Response):
         """Returns when the client has gone; beats while it has not."""
         while True:
             try:
-                message: Message = await asyncio.wait_for(receive(), HEARTBEAT_SECONDS)
+                async with asyncio.timeout(HEARTBEAT_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                    message: Message = await receive()
             except TimeoutError:
                 await wire.write(": still here\n\n")
                 continue

@@ -98,7 +98,8 @@ class Dispatcher:
             await asyncio.sleep(0)
             return
         try:
-            await asyncio.wait_for(self._work.wait(), TICK_SECONDS)
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._work.wait()
         except TimeoutError:
             return
 

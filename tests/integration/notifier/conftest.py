@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -43,7 +44,8 @@ def bearer(user_id: str, *roles: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token(user_id, *roles)}"}
 
 
-def _fill(url: str) -> None:
+def fill(url: str) -> None:
+    """Migrate an empty database and create the embedded broker's topics."""
     migrate(url, "notifier")
 
     async def provision() -> None:
@@ -57,7 +59,7 @@ def _fill(url: str) -> None:
 @pytest.fixture
 def notifier_url(postgres_server: PostgresServer) -> Iterator[str]:
     """URL of a fresh, migrated database, as the role ``notifier``."""
-    template = ensure_template(postgres_server, "template_notifier", _fill)
+    template = ensure_template(postgres_server, "template_notifier", fill)
     with cloned(postgres_server, template) as url:
         with closing(psycopg.connect(url, autocommit=True)) as admin:  # role settings are per database, not copied
             admin.execute(f"ALTER ROLE notifier IN DATABASE {admin.info.dbname} SET search_path = notifier, pg_temp")
@@ -87,21 +89,22 @@ class Running:
 Settings = Callable[..., NotifierSettings]
 
 
+def settings_with(database_url: str, **changes: Any) -> NotifierSettings:
+    return NotifierSettings(
+        **{
+            "database_url": database_url,
+            "http_port": free_port(),
+            "identity_key": TOKEN_KEY,
+            "lease_seconds": 5.0,
+            "log_level": "ERROR",
+            **changes,
+        }
+    )
+
+
 @pytest.fixture
 def settings(notifier_url: str) -> Settings:
-    def make(**changes: Any) -> NotifierSettings:
-        return NotifierSettings(
-            **{
-                "database_url": notifier_url,
-                "http_port": free_port(),
-                "identity_key": TOKEN_KEY,
-                "lease_seconds": 5.0,
-                "log_level": "ERROR",
-                **changes,
-            }
-        )
-
-    return make
+    return partial(settings_with, notifier_url)
 
 
 @asynccontextmanager
