@@ -42,7 +42,7 @@ def parts_of(tree: exp.Expr, clause: Clause) -> Counter[str]:
         if clause == "set_operation":
             if isinstance(node, exp.SetOperation):
                 parts[f"{type(node).__name__} {'' if node.args.get('distinct') else 'ALL'}"] += 1
-        elif isinstance(node, exp.Query):
+        elif isinstance(node, exp.Select) or (isinstance(node, exp.Query) and clause in {"order_by", "limit"}):
             parts.update(_own_parts(node, clause))
     return parts
 

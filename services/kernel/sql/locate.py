@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from sqlglot import exp
 
-from services.kernel.sql.clauses import CLAUSES, PARTS, Clause, join_side, parts_of
+from services.kernel.sql.clauses import PARTS, Clause, join_side, parts_of
 from services.kernel.sql.compare import Difference
 
 MistakeKind: TypeAlias = Literal[
@@ -52,6 +52,20 @@ _CUTTING: Final = (exp.Limit, exp.Fetch, exp.RowNumber)
 _ARBITRARY: Final = (exp.AnyValue, exp.First, exp.Last)
 
 
+# Without proof: the coarser the clause, the more it explains. The order of rows has been judged by then.
+_SUSPICION: Final[tuple[Clause, ...]] = (
+    "set_operation",
+    "from",
+    "where",
+    "group_by",
+    "having",
+    "select",
+    "limit",
+    "distinct",
+)
+_VAGUE: Final = frozenset({"wrong_expression", "wrong_tables", "wrong_condition"})
+
+
 @dataclass(frozen=True)
 class Mistake:
     """``clause``: where, or "" when no single clause is to blame. ``confirmed``: putting the reference's clause in its
@@ -84,9 +98,9 @@ def locate(
     ]
     found = [_classify(clause, reference, candidate, difference, confirmed=True) for clause in confirmed]
     if not found:
-        suspects = [c for c in CLAUSES if parts_of(reference, c) != parts_of(candidate, c) and c != "order_by"]
+        suspects = [clause for clause in _SUSPICION if parts_of(reference, clause) != parts_of(candidate, clause)]
         found = [_classify(clause, reference, candidate, difference, confirmed=False) for clause in suspects[:3]]
-        found.sort(key=lambda mistake: mistake.kind in {"wrong_expression", "wrong_tables", "wrong_condition"})
+        found.sort(key=lambda mistake: mistake.kind in _VAGUE)
     return tuple(found) or (_by_effect(difference),)
 
 
