@@ -9,7 +9,11 @@ _UNSETTLED = """
 SELECT (SELECT count(*) FROM intake.ai_jobs WHERE status IN ('queued', 'processing'))
      + (SELECT count(*) FROM intake.outbox) + (SELECT count(*) FROM grader.outbox)
      + (SELECT count(*) FROM notifier.outbox)
+     + (SELECT count(*) FROM intake.ai_jobs AS job WHERE job.status = 'failed' AND NOT EXISTS (
+            SELECT FROM notifier.notifications AS note
+            WHERE note.about = job.id::text AND note.audience IN ('user', 'holder')))
 """
+"""Open jobs, unpublished messages, and ends nobody was told of yet: what a broker still holds shows there."""
 _STATUSES = "SELECT query, status, count(*) AS jobs FROM intake.ai_jobs GROUP BY query, status"
 _ENDS = """
 SELECT count(*) FROM (
