@@ -42,7 +42,7 @@ async def build(settings: GraderSettings) -> Service:
     ports = Grading(
         problems=problems,
         submissions=PostgresSubmissions(database),
-        judge=SandboxJudge(pool, BaseSets(pool, objects, settings.base_sets_held), settings.judge_budget_ms),
+        judge=_judge(settings, pool, objects),
         patience=settings.unknown_problem_seconds,
     )
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
@@ -76,6 +76,11 @@ async def build(settings: GraderSettings) -> Service:
     )
 
 
+def _judge(settings: GraderSettings, pool: SandboxPool, objects: GoogleCloudStorage) -> SandboxJudge:
+    base_sets = BaseSets(pool, objects, settings.base_sets_held)
+    return SandboxJudge(pool, base_sets, settings.judge_budget_ms, settings.sandbox_size)
+
+
 async def _keep_warm(pool: SandboxPool) -> None:
     """Fork the first workers beside the service's start, not within it; a grading job that comes sooner waits."""
     await pool.__aenter__()
@@ -98,7 +103,7 @@ async def rejudging(settings: GraderSettings) -> AsyncIterator[Rejudging]:
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
     try:
         async with SandboxPool(settings.sandbox_size, tasks=TASKS) as pool:
-            judge = SandboxJudge(pool, BaseSets(pool, objects, settings.base_sets_held), settings.judge_budget_ms)
+            judge = _judge(settings, pool, objects)
             yield Rejudging(PostgresProblems(database), PostgresSubmissions(database), judge)
     finally:
         await objects.close()

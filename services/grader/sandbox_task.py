@@ -18,6 +18,7 @@ from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.dialects import NeedsBigQuery, to_duckdb
 from services.kernel.sql.guard import Refused, check
 from services.kernel.sql.judge import JudgeRequest, Verdict, judge
+from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.judge.pair import Pair
 from services.kernel.sql.results import ResultSet
 from services.kernel.sql.sandbox.errors import LimitExceeded, TaskFailed
@@ -32,6 +33,7 @@ INTERRUPTED = "interrupted"
 SLOW = "slow"
 _SLOW_SECONDS = 0.2
 _TIMES_SLOWER = 10.0
+_BASE_QUERY_SECONDS = 1.5
 _BASE_ROWS_TO_MINIMISE = 20_000
 
 
@@ -115,11 +117,20 @@ def _run_on_base(base: duckdb.DuckDBPyConnection, request: JudgeRequest, context
 
 
 def _answer(base: duckdb.DuckDBPyConnection, sql: str, max_rows: int) -> tuple[ResultSet, float]:
-    began = time.perf_counter()
+    """The answer's result and its seconds. An endless one is interrupted; what ignores that meets the CPU limit."""
+    began, processor = time.perf_counter(), time.process_time()
+    watchdog = Watchdog(base)
+    watchdog.deadline = time.monotonic() + _BASE_QUERY_SECONDS
     try:
         result = ResultSet.fetch(base, sql, max_rows)
+    except duckdb.InterruptException:
+        if time.process_time() - processor < _BASE_QUERY_SECONDS / 4:
+            raise TaskFailed(INTERRUPTED, "the machine was too busy to run the answer") from None
+        raise LimitExceeded("cpu") from None
     except duckdb.Error as error:
         raise database_failure(error) from None
+    finally:
+        watchdog.close()
     if result.truncated:
         raise LimitExceeded("rows")
     return result, time.perf_counter() - began

@@ -13,7 +13,7 @@ class GraderSettings(ServiceSettings):
     worker_concurrency: int = Field(default=8, ge=1, le=256)
     """Grading jobs at once; those beyond ``sandbox_size`` wait for a sandbox."""
     judge_budget_ms: int = Field(default=1_000, ge=50, le=60_000)
-    """How long one judgement may search for a data set that tells an answer from the reference."""
+    """How long one judgement may search for a data set that tells an answer from the reference; less in a line."""
     base_sets_held: int = Field(default=8, ge=1, le=256)
     """Base data sets kept in the sandbox's memory, the least recently used one dropped first."""
     unknown_problem_seconds: float = Field(default=10.0, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 TASKS: Final[Mapping[str, str]] = {"grade": "services.grader.sandbox_task:grade"}
 
+MIN_BUDGET_MS: Final = 80
+"""Enough for the problem's own data sets and the most telling of those made for the pair of queries."""
 _BASE_SECONDS: Final = 3
 """Processor time for both queries on the base data set, and for shrinking a difference found only there."""
 _WALL_FACTOR: Final = 4
@@ -33,10 +36,16 @@ _ANSWERS_FAULT: Final = frozenset({"refused", "database"})
 
 
 class SandboxJudge:
-    def __init__(self, pool: SandboxPool, base_sets: BaseSets, budget_ms: int) -> None:
+    """``at_once``: judgements that run together, the others wait in line. A line shortens the search of those in it,
+    so that many learners at once still get an answer in page time; each verdict records the budget it had."""
+
+    def __init__(self, pool: SandboxPool, base_sets: BaseSets, budget_ms: int, at_once: int) -> None:
         self._pool = pool
         self._base_sets = base_sets
         self._budget_ms = budget_ms
+        self._at_once = at_once
+        self._slots = asyncio.Semaphore(at_once)
+        self._present = 0
         seconds = _BASE_SECONDS + 2 * math.ceil(budget_ms / 1_000)
         self._limits = Limits(wall_seconds=seconds * _WALL_FACTOR, cpu_seconds=seconds)
 
@@ -63,28 +72,40 @@ class SandboxJudge:
         return judgement_of(verdict, _elapsed(began))
 
     async def _call(self, problem: Problem, schema: Schema, sql: str, dialect: Dialect) -> dict[str, Any]:
-        async with AsyncExitStack() as stack:
-            base = next((entry.uri for entry in problem.datasets if entry.kind == "base" and entry.uri), None)
-            if base is not None:
-                tables = [table.name for table in schema.tables]
-                base = await stack.enter_async_context(self._base_sets.using(base, tables))
-            payload = {
-                "schema": schema.to_json(),
-                "reference_sql": problem.reference_sql,
-                "sql": sql,
-                "dialect": dialect,
-                "ordered": problem.ordered,
-                "base": base,
-                "small": [
-                    {"name": entry.name, "tables": json.loads(entry.inline)}
-                    for entry in problem.datasets
-                    if not entry.uri
-                ],
-                "seed": problem.seed,
-                "budget_ms": self._budget_ms,
-            }
-            verdict: dict[str, Any] = await self._pool.call("grade", payload, self._limits)
-            return verdict
+        self._present += 1
+        try:
+            async with self._slots, AsyncExitStack() as stack:
+                return await self._call_in_slot(stack, problem, schema, sql, dialect)
+        finally:
+            self._present -= 1
+
+    def _budget(self) -> int:
+        """The whole budget when nobody waits, a share of it when there is a line."""
+        share = self._budget_ms * self._at_once // max(self._at_once, self._present)
+        return max(share, min(MIN_BUDGET_MS, self._budget_ms))
+
+    async def _call_in_slot(
+        self, stack: AsyncExitStack, problem: Problem, schema: Schema, sql: str, dialect: Dialect
+    ) -> dict[str, Any]:
+        base = next((entry.uri for entry in problem.datasets if entry.kind == "base" and entry.uri), None)
+        if base is not None:
+            tables = [table.name for table in schema.tables]
+            base = await stack.enter_async_context(self._base_sets.using(base, tables))
+        payload = {
+            "schema": schema.to_json(),
+            "reference_sql": problem.reference_sql,
+            "sql": sql,
+            "dialect": dialect,
+            "ordered": problem.ordered,
+            "base": base,
+            "small": [
+                {"name": entry.name, "tables": json.loads(entry.inline)} for entry in problem.datasets if not entry.uri
+            ],
+            "seed": problem.seed,
+            "budget_ms": self._budget(),
+        }
+        verdict: dict[str, Any] = await self._pool.call("grade", payload, self._limits)
+        return verdict
 
 
 @lru_cache(maxsize=64)

@@ -91,7 +91,7 @@ async def pool() -> AsyncIterator[SandboxPool]:
 
 @pytest.fixture
 def judge(pool: SandboxPool, objects: GoogleCloudStorage) -> SandboxJudge:
-    return SandboxJudge(pool, BaseSets(pool, objects, held=2), budget_ms=500)
+    return SandboxJudge(pool, BaseSets(pool, objects, held=2), budget_ms=500, at_once=2)
 
 
 @pytest.fixture

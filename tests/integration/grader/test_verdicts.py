@@ -1,5 +1,7 @@
 """Verdicts on real answers, judged in the real sandbox on base and small data sets."""
 
+import asyncio
+
 import pytest
 
 from contracts.jobs import JobFailed
@@ -147,3 +149,15 @@ async def test_a_verdict_can_be_repeated_by_what_it_records(
     assert judged["budget_ms"] == 500
     assert judged["seed"] >= 0
     assert [entry["name"] for entry in judged["data_sets"]] == ["small-1"]
+
+
+async def test_a_line_of_learners_shortens_each_search_and_every_verdict_says_so(
+    worker: Worker, database: Database, publish: Publish
+) -> None:
+    problem = await publish()
+    answers = [f"SELECT country, count(*) + {n} FROM members GROUP BY country" for n in range(1, 9)]
+    results = await asyncio.gather(*(submit(worker, database, problem.problem_id, sql) for sql in answers))
+    budgets = [result["judged"]["budget_ms"] for result in results]
+    assert max(budgets) <= 500
+    assert 80 <= min(budgets) < 500
+    assert {result["verdict"] for result in results} == {"wrong"}
