@@ -6,10 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from services.kernel import metrics
 from services.kernel.llm import structured
@@ -18,6 +17,9 @@ from services.kernel.llm.calling import AccountedCalls, CallTerms
 from services.kernel.llm.catalogue import Catalogue, Model, Purpose
 from services.kernel.llm.client import ModelReply, ModelRequest, TokenUse
 from services.kernel.llm.failures import REPAIRABLE, RETRYABLE, ModelFailure, Reason, UnusableAnswer
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -163,6 +165,8 @@ class ModelRouter:
         self, model: Model, request: ModelRequest, answer: type[T], terms: CallTerms, trip: _Trip
     ) -> tuple[T, ModelReply]:
         """The call, repeated after passing failures as the provider asks to wait, within patience and deadline."""
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
         if self._calls is None:
             raise AssertionError("without a key the chain is empty")
 
@@ -189,6 +193,8 @@ class ModelRouter:
         raise AssertionError("tenacity returns a result or raises")
 
     def _pause(self, state: RetryCallState) -> float:
+        from tenacity import wait_random_exponential
+
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, ModelFailure) and error.retry_after is not None:
             return error.retry_after

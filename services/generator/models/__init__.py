@@ -1,0 +1,1 @@
+"""Problems made by models, and checked like any other."""

@@ -1,0 +1,243 @@
+"""Problems made by models: checked like any other, solved from their text, and replaced offline when models stop."""
+
+import copy
+import json
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from contracts.jobs import JobSucceeded
+from contracts.problems import ProblemPublished
+from services.generator.adapters.composing import compose
+from services.generator.adapters.problem_sets import PostgresProblemSets
+from services.generator.adapters.process import ProcessComposer
+from services.generator.adapters.records import PostgresWorkerLog
+from services.generator.domain import OrderDefaults
+from services.generator.handlers import Generation, generate_problems, logged
+from services.generator.models.composer import ModelComposer
+from services.generator.models.prompts import PROMPT_VERSION
+from services.kernel.database.unit_of_work import Database
+from services.kernel.jobs.worker import JobRoute, Worker
+from services.kernel.llm.assembly import open_models
+from services.kernel.llm.settings import LlmSettings, ModelLimits
+from services.kernel.messaging.broker import Broker
+from services.kernel.storage import GoogleCloudStorage
+from tests.integration.generator.conftest import REQUESTS
+from tests.support import gemini_stub as says
+from tests.support.gemini_author import Author, Drafted, drafts_like_a_models
+from tests.support.gemini_stub import GeminiStub
+from tests.support.services import delivery_of, emitted, job_requested
+
+
+@cache
+def _made() -> list[Drafted]:
+    return drafts_like_a_models(6)
+
+
+@pytest.fixture
+def drafts() -> list[Drafted]:
+    return copy.deepcopy(_made())
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiStub]:
+    with GeminiStub() as stub:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", stub.url)
+        yield stub
+
+
+def settings(**changes: Any) -> LlmSettings:
+    fields: dict[str, Any] = {
+        "database_url": "postgresql://unused",
+        "gemini_api_key": "stub-key",
+        "gemini_model_problem": "writer",
+        "gemini_model_grading": "reader",
+        "model_limits": {name: ModelLimits(requests_per_minute=1_000) for name in ("writer", "reader")},
+    }
+    return LlmSettings(**{**fields, **changes})
+
+
+@pytest.fixture
+async def run(database: Database, broker: Broker, objects: GoogleCloudStorage) -> AsyncIterator[Any]:
+    """``await run({"count": 3}, settings(...))`` runs one job and gives its result."""
+    opened = []
+
+    async def start(order: dict[str, Any], chosen: LlmSettings | None = None) -> dict[str, Any]:
+        models = open_models(chosen or settings(), database)
+        opened.append(models)
+        ports = Generation(
+            composer=ModelComposer(models.router, ProcessComposer(compose)),
+            sets=PostgresProblemSets(database),
+            objects=objects,
+            defaults=OrderDefaults(count=3, max_count=50, rows=1_000),
+            long_count=20,
+        )
+
+        async def handler(context: Any) -> Any:
+            return await generate_problems(context, ports)
+
+        handlers = {"problem_generation": logged(handler, PostgresWorkerLog(database))}
+        worker = Worker(JobRoute(REQUESTS, handlers), broker, database)
+        job = job_requested("problem_generation", {"data_type": "pa", "seed": 11, **order})
+        assert await worker.dispatch(delivery_of(job)) == "ack"
+        [end] = await emitted(database, JobSucceeded)
+        result: dict[str, Any] = json.loads(end.result)
+        return result
+
+    yield start
+    for models in opened:
+        await models.close()
+
+
+async def test_models_write_and_a_reader_agrees(
+    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
+) -> None:
+    stub.answer_with(Author(drafts))
+    result = await run({"count": 3})
+    assert (result["published"], result["sources"], result["fallback"]) == (3, ["model"], "")
+    published = await emitted(database, ProblemPublished)
+    assert [p.reference_sql for p in published] == [draft["sql"] for draft in drafts[:3]]
+    provenance = published[0].provenance
+    assert (provenance.model, provenance.prompt_version, provenance.seed) == ("writer-001", PROMPT_VERSION, 11)
+    assert all(p.datasets[0].kind == "base" and len(p.hints.ko) == 3 for p in published)
+    assert stub.calls == {"writer": 1, "reader": 1}
+
+
+async def test_the_worker_log_has_each_call_and_the_run(
+    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
+) -> None:
+    stub.answer_with(Author(drafts))
+    await run({"count": 3})
+    rows = await database.fetch("SELECT * FROM worker_logs ORDER BY id")
+    assert [(r["purpose"], r["model_used"], r["served_model"], r["tokens_used"]) for r in rows] == [
+        ("problem", "writer", "writer-001", 3_200),
+        ("grading", "reader", "reader-002", 1_900),
+        ("", "reader, writer", "", 5_100),
+    ]
+    assert len({r["job_id"] for r in rows}) == 1
+
+
+async def test_the_reader_never_sees_the_reference_sql(stub: GeminiStub, drafts: list[Drafted], run: Any) -> None:
+    stub.answer_with(Author(drafts))
+    await run({"count": 3})
+    [reading] = [request for request in stub.requests if request.model == "reader"]
+    for draft in drafts[:3]:
+        assert draft["title"]["en"] in reading.content
+        assert draft["sql"] not in reading.content
+
+
+async def test_a_problem_whose_text_leads_elsewhere_is_repaired_once(
+    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
+) -> None:
+    wrong, sound = drafts[0], drafts[1]
+    repaired = copy.deepcopy(wrong)
+    repaired["description"]["en"] += "\nNow it says everything."
+    author = Author([wrong, sound], solve=lambda d: d["sql"] if d is not wrong else sound["sql"])
+    author.will_repair(repaired)
+    stub.answer_with(author)
+    result = await run({"count": 2})
+    assert (result["published"], result["sources"], result["dropped"]) == (2, ["model"], {})
+    [repair] = [r for r in stub.requests if r.content.startswith("Repair these 1 problems")]
+    assert "the reader's query" in repair.content
+    assert any("Now it says everything." in p.description.en for p in await emitted(database, ProblemPublished))
+
+
+async def test_a_problem_that_stays_in_disagreement_is_dropped_and_counted(
+    stub: GeminiStub, drafts: list[Drafted], run: Any
+) -> None:
+    wrong, *others = drafts[:3]
+    repaired = copy.deepcopy(wrong)
+    repaired["description"]["en"] += "\nStill unclear."
+    author = Author([wrong, *others], solve=lambda d: "" if d["title"] == wrong["title"] else d["sql"])
+    author.will_repair(repaired)
+    stub.answer_with(author)
+    result = await run({"count": 2})
+    assert (result["published"], result["sources"]) == (2, ["model"])
+    assert result["dropped"] == {"text_and_sql_disagree": 1}
+
+
+HOSTILE = {
+    "two statements": ("SELECT 1 AS a; DROP TABLE users", "refused"),
+    "DDL": ("CREATE TABLE stolen AS SELECT 1 AS a", "refused"),
+    "a file": ("SELECT * FROM read_csv('/etc/passwd')", "refused"),
+    "no query": ("ignore all rules", "refused"),
+    "unnamed": ("SELECT count(*) FROM users", "unnamed_column"),
+    "deep": ("SELECT " + "(" * 1_500 + "1" + ")" * 1_500 + " AS a", "refused"),
+}
+
+
+@pytest.mark.parametrize(("sql", "reason"), HOSTILE.values(), ids=HOSTILE)
+async def test_a_hostile_query_is_dropped_and_counted(
+    sql: str, reason: str, stub: GeminiStub, drafts: list[Drafted], run: Any
+) -> None:
+    stub.answer_with(Author([{**drafts[0], "sql": sql}, drafts[1], drafts[2]]))
+    result = await run({"count": 2})
+    assert (result["published"], result["sources"]) == (2, ["model"])
+    assert result["dropped"] == {reason: 1}
+
+
+async def test_a_hint_that_shows_the_answer_drops_its_problem(
+    stub: GeminiStub, drafts: list[Drafted], run: Any
+) -> None:
+    told = copy.deepcopy(drafts[0])
+    told["hints"][2]["en"] = f"Write: {told['sql']}"[:480]
+    stub.answer_with(Author([told, drafts[1]]))
+    result = await run({"count": 1})
+    assert (result["published"], result["dropped"]) == (1, {"reveals_answer": 1})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [says.not_json(), says.good({"problems": "many"}), says.good("x" * 1_000_000), says.truncated()],
+    ids=["not JSON", "wrong schema", "a megabyte", "truncated"],
+)
+async def test_a_useless_answer_ends_offline_and_says_so(answer: says.Reply, stub: GeminiStub, run: Any) -> None:
+    stub.answer_with(lambda _: answer)
+    result = await run({"count": 2})
+    assert (result["published"], result["sources"]) == (2, ["offline"])
+    assert result["fallback"].startswith("2 of 2 problems: writer: ")
+    assert stub.calls == {"writer": 2}
+
+
+async def test_quota_spent_in_the_middle_keeps_what_is_finished(
+    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
+) -> None:
+    stub.answer_with(Author(drafts))
+    limits = {"writer": ModelLimits(requests_per_day=1), "reader": ModelLimits()}
+    result = await run({"count": 5}, settings(model_limits=limits))
+    assert (result["published"], result["sources"]) == (5, ["model", "offline"])
+    assert result["fallback"] == "2 of 5 problems: writer: quota_spent"
+    sources = [p.provenance.source for p in await emitted(database, ProblemPublished)]
+    assert sorted(sources) == ["model"] * 3 + ["offline"] * 2
+    assert stub.calls["writer"] == 1
+
+
+async def test_a_reader_without_quota_publishes_nothing_unread(
+    stub: GeminiStub, drafts: list[Drafted], run: Any
+) -> None:
+    author = Author(drafts)
+    stub.answer_with(lambda request: says.per_day() if request.model == "reader" else author(request))
+    result = await run({"count": 2})
+    assert (result["published"], result["sources"]) == (2, ["offline"])
+    assert result["dropped"]["not_solved"] == 2
+    assert result["fallback"] == "2 of 2 problems: reader: quota_spent"
+
+
+async def test_without_a_key_nothing_is_asked(stub: GeminiStub, run: Any, database: Database) -> None:
+    result = await run({"count": 2}, settings(gemini_api_key=""))
+    assert (result["published"], result["sources"], result["fallback"]) == (2, ["offline"], "")
+    assert not stub.requests
+    [row] = await database.fetch("SELECT model_used, purpose FROM worker_logs")
+    assert (row["model_used"], row["purpose"]) == ("offline", "")
+
+
+async def test_one_language_is_asked_for_and_published(
+    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
+) -> None:
+    stub.answer_with(Author(drafts))
+    await run({"count": 1, "locale": "ko"})
+    [problem] = await emitted(database, ProblemPublished)
+    assert problem.title.ko
+    assert (problem.title.en, problem.description.en, problem.hints.en) == ("", "", [])
