@@ -4,19 +4,18 @@ Any number of replicas reap at once: each takes rows nobody else holds (SKIP LOC
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from contracts.alerts import AlertRaised
 from contracts.jobs import JobCancelled, JobFailed
 from services.intake.adapters import releases
 from services.intake.adapters.releases import Taken
 from services.intake.dispatcher import announce
 from services.intake.domain.jobs import Status, worker_of
 from services.intake.loops import every
-from services.kernel import metrics, telemetry
+from services.kernel import metrics
+from services.kernel.alerts import alert
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 
 _logger = logging.getLogger(__name__)
@@ -119,21 +118,16 @@ class Reaper:
                 ),
                 message_id=f"{request.job_id}:{request.fence}:given-up",
             )
-            unit.emit(self._alert(job, now))
-
-    def _alert(self, job: Taken, now: datetime) -> AlertRaised:
-        return AlertRaised(
-            alert_id=str(uuid.uuid4()),
-            alert_type="job_failed",
-            severity="error",
-            source=self._database.source,
-            about=job.release.request.job_id,
-            user_id=job.release.request.user_id,
-            error_message=self._error,
-            project_id=self._project_id,
-            trace_id=telemetry.current_trace_id(),
-            raised_at=now,
-        )
+            unit.emit(
+                alert(
+                    "job_failed",
+                    source=self._database.source,
+                    about=request.job_id,
+                    user_id=request.user_id,
+                    message=self._error,
+                    project_id=self._project_id,
+                )
+            )
 
     def _report(self, job: Taken) -> None:
         request = job.release.request

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from opentelemetry.trace import SpanKind
 
-from contracts.alerts import AlertRaised
 from contracts.jobs import JobCancelled, JobFailed, JobRequested, JobSucceeded
 from contracts.manifest import Subscription
 from contracts.message import json_text
 from services.kernel import telemetry
+from services.kernel.alerts import alert
 from services.kernel.database.pool import OUTAGE
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
@@ -216,7 +216,17 @@ class Worker:
             if not await runs.finish(unit.connection, job.job_id, context.token, outcome):
                 return
             self._announce(unit, job, outcome)
-            unit.emit(self._alert(job, message, stack_trace))
+            unit.emit(
+                alert(
+                    "job_failed",
+                    source=self._database.source,
+                    about=job.job_id,
+                    user_id=job.user_id,
+                    message=message,
+                    stack_trace=stack_trace,
+                    project_id=self._project_id,
+                )
+            )
         _logger.error("job failed: %s", message, extra={"action": "job.failed", "job_id": job.job_id, "code": code})
 
     def _announce(self, unit: UnitOfWork, job: JobRequested, outcome: dict[str, Any]) -> None:
@@ -238,21 +248,6 @@ class Worker:
                 retryable=outcome["retryable"],
             )
         unit.emit(end, message_id=f"{job.job_id}:{job.fence}:end")
-
-    def _alert(self, job: JobRequested, message: str, stack_trace: str) -> AlertRaised:
-        return AlertRaised(
-            alert_id=str(uuid.uuid4()),
-            alert_type="job_failed",
-            severity="error",
-            source=self._database.source,
-            about=job.job_id,
-            user_id=job.user_id,
-            error_message=message[:4000],
-            stack_trace=stack_trace,
-            project_id=self._project_id,
-            trace_id=telemetry.current_trace_id(),
-            raised_at=datetime.now(UTC),
-        )
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -8,10 +8,8 @@ each of its messages is handled alone, so that one poison message costs the othe
 import asyncio
 import logging
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from opentelemetry.trace import SpanKind
@@ -20,6 +18,7 @@ from contracts.alerts import AlertRaised
 from contracts.manifest import Subscription
 from contracts.message import Message
 from services.kernel import metrics, telemetry
+from services.kernel.alerts import alert
 from services.kernel.database.pool import OUTAGE
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 from services.kernel.messaging import dead_letters, inbox
@@ -192,7 +191,15 @@ class Consumer:
                 handler=self.route.handler_name,
             )
             if subscription.message is not AlertRaised:  # an alert about a dead alert would never end
-                unit.emit(self._alert(delivery, letter, outcome))
+                unit.emit(
+                    alert(
+                        "dead_letter",
+                        source=self._database.source,
+                        about=delivery.envelope.id,
+                        message=f"dead letter {letter} on {subscription.name}: {outcome.reason}",
+                        project_id=self._project_id,
+                    )
+                )
             waiting = await dead_letters.count_open(unit.connection, subscription.name)
         metrics.DEAD_LETTERS.add(1, {"subscription": subscription.name})
         _logger.error(
@@ -217,19 +224,6 @@ class Consumer:
             )
             await self._pause(5.0)
             waiting = await dead_letters.count_open(self._database.pool, self.route.subscription.name)
-
-    def _alert(self, delivery: Delivery, letter: int, outcome: Dead) -> AlertRaised:
-        return AlertRaised(
-            alert_id=str(uuid.uuid4()),
-            alert_type="dead_letter",
-            severity="error",
-            source=self._database.source,
-            about=delivery.envelope.id,
-            error_message=f"dead letter {letter} on {self.route.subscription.name}: {outcome.reason[:2000]}",
-            project_id=self._project_id,
-            trace_id=telemetry.current_trace_id(),
-            raised_at=datetime.now(UTC),
-        )
 
     async def _pause(self, seconds: float) -> None:
         try:
