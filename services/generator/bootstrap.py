@@ -13,13 +13,17 @@ from services.generator.adapters.process import ProcessComposer
 from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
 from services.generator.domain import OrderDefaults
 from services.generator.handlers import Generation, generate_problems, logged, publish_tip
+from services.generator.models.composer import ModelComposer
 from services.generator.settings import GeneratorSettings
 from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
+from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.context import JobContext, JobHandler
 from services.kernel.jobs.launcher import ChildProcessLauncher, CloudRunLauncher, hand_over
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.llm.assembly import Models, open_models
+from services.kernel.llm.quota_api import add_quota
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.runtime import Service
@@ -37,12 +41,13 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
     foundation = await lay_foundation(NAME, settings)
     database, broker = foundation.database, foundation.broker
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    models = open_models(settings, database)
     launcher = None if launched else _launcher(settings)
     pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
     route = JobRoute(
         by_message[JobRequested],
-        _handlers(settings, database, objects, pass_on),
+        _handlers(settings, database, objects, models, pass_on),
         concurrency=settings.worker_concurrency,
         time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
     )
@@ -57,6 +62,7 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
     )
 
     add_health(app, database.ping)
+    add_quota(app, models, TokenVerifier(settings))
     mount_push(app, settings, [*consumers, worker])
     return Service(
         NAME,
@@ -66,7 +72,7 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
         consumers=consumers,
         workers=[worker],
         app=app,
-        on_close=[objects.close] if launcher is None else [launcher.close, objects.close],
+        on_close=[*([launcher.close] if launcher else []), models.close, objects.close],
     )
 
 
@@ -80,10 +86,11 @@ def _handlers(
     settings: GeneratorSettings,
     database: Database,
     objects: GoogleCloudStorage,
+    models: Models,
     pass_on: Callable[[JobContext], Awaitable[None]] | None,
 ) -> dict[str, JobHandler]:
     ports = Generation(
-        composer=ProcessComposer(compose),
+        composer=ModelComposer(models.router, ProcessComposer(compose)),
         sets=PostgresProblemSets(database),
         objects=objects,
         defaults=OrderDefaults(settings.default_count, settings.max_count, settings.base_rows),

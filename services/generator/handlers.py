@@ -25,6 +25,7 @@ from services.generator.offline.tips import tip_of_the_day
 from services.generator.ports import (
     Composer,
     Composing,
+    Fallback,
     LogEntry,
     ProblemSets,
     Start,
@@ -64,10 +65,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What composing left. ``incomplete``: why it stopped before all problems were made, or empty."""
+    """What composing left. ``incomplete``: why it stopped before all problems were made, or empty.
+    ``fallback``: why models did not make all of them, or empty."""
 
     place: ProblemSet
     incomplete: str = ""
+    fallback: str = ""
 
 
 async def generate_problems(context: JobContext, ports: Generation) -> JobResult:
@@ -96,7 +99,7 @@ async def generate_problems(context: JobContext, ports: Generation) -> JobResult
         for problem in problems:
             unit.emit(_announcement(outcome.place, problem, context.job.job_id), message_id=str(problem.id))
 
-    return JobResult(_result(outcome.place, order, problems, incomplete=outcome.incomplete), publish)
+    return JobResult(_result(outcome.place, order, problems, outcome.incomplete, outcome.fallback), publish)
 
 
 async def _claim(context: JobContext, ports: Generation, order: GenerationOrder, job_id: UUID) -> ProblemSet:
@@ -121,8 +124,9 @@ async def _compose(
     await context.step("collecting data", COLLECTING)
     known = await ports.sets.known_sql(place.data_type)
     titles = [stored.problem.name for stored in await ports.sets.problems(place)]
-    start = Start(order, place.seed, place.wanted, place.chunks, titles, known)
+    start = Start(order, place.seed, place.wanted, place.chunks, titles, known, job_id, context.deadline)
     base: GradingDataSet | None = None
+    fallback = ""
     try:
         async with ports.composer.compose(start) as events:
             async for event in events:
@@ -131,14 +135,17 @@ async def _compose(
                     await context.step(event.name, progress)
                 elif isinstance(event, BaseSet):
                     base = await _keep_base(ports.objects, event)
+                elif isinstance(event, Fallback):
+                    fallback = f"{event.problems} of {place.wanted} problems: {event.reason}"
+                    await context.step("making the rest without models", COLLECTING)
                 else:
                     place = await _keep_chunk(ports, place, job_id, base, event)
                     if context.remaining < RESERVE_SECONDS:
-                        return await _out_of_time(context, ports, place)
+                        return await _out_of_time(context, ports, place, fallback)
     except PermanentError as error:
         # What is finished stays; a batch with nothing in it fails with this error's message.
-        return Outcome(place, str(error))
-    return Outcome(place)
+        return Outcome(place, str(error), fallback)
+    return Outcome(place, fallback=fallback)
 
 
 async def _keep_chunk(
@@ -149,10 +156,10 @@ async def _keep_chunk(
     return await ports.sets.add(place, job_id, base, chunk)
 
 
-async def _out_of_time(context: JobContext, ports: Generation, place: ProblemSet) -> Outcome:
+async def _out_of_time(context: JobContext, ports: Generation, place: ProblemSet, fallback: str) -> Outcome:
     if ports.pass_on is not None:
         await ports.pass_on(context)
-    return Outcome(place, "the job's time was used up")
+    return Outcome(place, "the job's time was used up", fallback)
 
 
 async def _keep_base(objects: ObjectStore, base: BaseSet) -> GradingDataSet:
@@ -209,7 +216,7 @@ def public_view(stored: StoredProblem) -> dict[str, Any]:
 
 
 def _result(
-    place: ProblemSet, order: GenerationOrder, problems: list[StoredProblem], *, incomplete: str = ""
+    place: ProblemSet, order: GenerationOrder, problems: list[StoredProblem], incomplete: str = "", fallback: str = ""
 ) -> dict[str, Any]:
     return {
         "problem_date": place.problem_date.isoformat(),
@@ -220,6 +227,7 @@ def _result(
         "requested": place.wanted,
         "published": len(problems),
         "incomplete": incomplete or _shortfall(place, len(problems)),
+        "fallback": fallback,
         "dropped": dict(place.dropped),
         "sources": sorted({stored.problem.provenance.source for stored in problems}),
         "problems": [public_view(stored) for stored in problems],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Composing:
 @dataclass(frozen=True)
 class Start:
     """Where to begin: ``chunks`` of the set exist already, with problems of these ``titles``. None of ``known``
-    (normalised SQL) may come again."""
+    (normalised SQL) may come again. ``deadline``: monotonic seconds by which all must be made."""
 
     order: GenerationOrder
     seed: int
@@ -34,13 +35,23 @@ class Start:
     chunks: int
     titles: Collection[str]
     known: Collection[str]
+    job_id: UUID | None = None
+    deadline: float = math.inf
 
     @property
     def made(self) -> int:
         return len(self.titles)
 
 
-Made = Composing | BaseSet | Chunk
+@dataclass(frozen=True)
+class Fallback:
+    """Models did not make the last ``problems`` of a set, for ``reason``; from here on they are made offline."""
+
+    problems: int
+    reason: str
+
+
+Made = Composing | BaseSet | Chunk | Fallback
 
 
 class Composer(Protocol):

@@ -1,13 +1,14 @@
-"""The generator's settings; see ``ServiceSettings`` for those every service shares."""
+"""The generator's settings; see ``LlmSettings`` for those about models."""
 
 from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from services.kernel.settings import ServiceSettings
+from services.kernel.identity import IdentitySettings
+from services.kernel.llm.settings import LlmSettings
 
 
-class GeneratorSettings(ServiceSettings):
+class GeneratorSettings(LlmSettings, IdentitySettings):
     dataset_bucket: str = "querycraft-datasets"
     """Where base data sets are kept as Parquet. ``STORAGE_EMULATOR_HOST`` leads to an emulator."""
     base_rows: int = Field(default=2_000, ge=1_000, le=1_000_000)

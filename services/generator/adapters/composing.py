@@ -40,7 +40,7 @@ def compose(start: Start, send: Send) -> None:
     from services.generator.offline.generate import prepare
     from services.generator.verify.verifiers import SandboxVerifier
 
-    request = _request(start)
+    request = request_of(start)
     request.check()
     schema, base = prepare(request)
     send(BaseSet(base.name or "base", base.row_count, to_parquet(schema, base)))
@@ -124,7 +124,7 @@ class _Batch:
             reference_sql=problem.reference_sql,
             normalised_sql=normalised(problem.reference_sql),
             ordered=problem.ordered,
-            small_sets=tuple(_inline(i, small) for i, small in enumerate(problem.datasets[1:], 1)),
+            small_sets=tuple(inline(i, small) for i, small in enumerate(problem.datasets[1:], 1)),
             mutants={name: count for name, count in asdict(problem.mutants).items() if isinstance(count, int)},
             provenance=PublishedProvenance(source=problem.provenance.source, seed=self._start.seed),
         )
@@ -142,7 +142,7 @@ class _Batch:
         return made
 
 
-def _request(start: Start) -> GenerationRequest:
+def request_of(start: Start) -> GenerationRequest:
     from services.generator.offline.draft import Level
     from services.generator.offline.generate import EVEN_MIX, GenerationRequest
 
@@ -167,7 +167,7 @@ def _hints(hints: Sequence[Text]) -> LocaleHints:
     return LocaleHints(ko=[hint.ko for hint in hints if hint.ko], en=[hint.en for hint in hints if hint.en])
 
 
-def _inline(position: int, small: Dataset) -> GradingDataSet:
+def inline(position: int, small: Dataset) -> GradingDataSet:
     return GradingDataSet(
         name=small.name or f"small-{position}",
         kind="small",

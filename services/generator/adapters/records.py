@@ -14,9 +14,13 @@ from services.kernel.database.unit_of_work import Database
 
 _KEEP_TIP = "INSERT INTO daily_tips (tip_date, content, category) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _TIP = "SELECT content, category FROM daily_tips WHERE tip_date = $1"
+# A run's models and tokens are those of the calls made during it.
 _LOG = """
 INSERT INTO worker_logs (job_type, job_id, status, duration_ms, model_used, tokens_used, error_message)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+SELECT $1::text, $2::uuid, $3::text, $4::integer, coalesce(calls.models, $5::text), $6::integer + calls.tokens, $7::text
+FROM (SELECT string_agg(DISTINCT model_used, ', ') AS models, coalesce(sum(tokens_used), 0)::integer AS tokens
+      FROM worker_logs WHERE job_id = $2 AND purpose <> ''
+        AND created_at >= clock_timestamp() - make_interval(secs => $4::integer / 1000.0)) AS calls
 """
 _MAX_ERROR = 4_000
 
