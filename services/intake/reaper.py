@@ -14,7 +14,7 @@ from services.intake.adapters.releases import Taken
 from services.intake.dispatcher import announce
 from services.intake.domain.jobs import Status, worker_of
 from services.intake.loops import every
-from services.kernel import metrics
+from services.kernel import metrics, telemetry
 from services.kernel.alerts import alert
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 

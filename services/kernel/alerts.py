@@ -21,7 +21,7 @@ def alert(
     stack_trace: str = "",
     project_id: str = "",
 ) -> AlertRaised:
-    """An alert of the current trace, for ``unit.emit``. Long texts are cut; a stack keeps its end, where the cause is."""
+    """An alert of the current trace, for ``unit.emit``. Long texts are cut; a stack keeps its end."""
     return AlertRaised(
         alert_id=str(uuid.uuid4()),
         alert_type=alert_type,
