@@ -7,7 +7,7 @@ from functools import partial
 
 from contracts import manifest
 from contracts.message import Message
-from services.kernel.assembly import lay_foundation
+from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.pool import OUTAGE
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Service
@@ -54,6 +54,9 @@ async def build(settings: NotifierSettings) -> Service:
         )
         for subscription in manifest.subscriptions_of(NAME)
     ]
+    parts = Parts(notifications, hub, WebhooksTable(database.pool), deliveries, dispatcher.wake)
+    app = build_app(settings, parts)
+    mount_push(app, settings, consumers)
     return Service(
         NAME,
         settings,
@@ -61,7 +64,7 @@ async def build(settings: NotifierSettings) -> Service:
         foundation.broker,
         consumers=consumers,
         background=[hub.run, dispatcher.run, partial(_prune, notifications, settings.notification_retention_days)],
-        app=build_app(settings, Parts(notifications, hub, WebhooksTable(database.pool), deliveries, dispatcher.wake)),
+        app=app,
         on_close=[sender.close],
     )
 

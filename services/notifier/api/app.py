@@ -11,8 +11,9 @@ from fastapi.responses import Response
 from starlette.types import ExceptionHandler
 
 from services.kernel.database.pool import OUTAGE
-from services.kernel.http import Problem, add_health, create_app
+from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
 from services.kernel.identity import TokenVerifier
+from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.notifier.adapters.deliveries import DeliveriesTable
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.deliveries import delivery_routes
@@ -49,7 +50,8 @@ class Parts:
 
 
 def build_app(settings: NotifierSettings, parts: Parts) -> FastAPI:
-    app = create_app("QueryCraft notifier", _DESCRIPTION)
+    pushed = settings.delivery == "push"
+    app = create_app("QueryCraft notifier", _DESCRIPTION, max_body=MAX_PUSH_BYTES if pushed else MAX_BODY_BYTES)
     if settings.cors_origins:
         from starlette.middleware.cors import CORSMiddleware
 
