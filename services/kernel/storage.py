@@ -70,7 +70,7 @@ class GoogleCloudStorage:
     def _write_once(self, name: str, data: bytes, content_type: str) -> None:
         from google.api_core.exceptions import PreconditionFailed
 
-        blob = self._open().bucket(self.bucket).blob(name)
+        blob = self.open().bucket(self.bucket).blob(name)
 
         def upload() -> None:
             try:
@@ -80,23 +80,24 @@ class GoogleCloudStorage:
                     content_type=content_type,
                     if_generation_match=0,
                     timeout=TIMEOUT_SECONDS,
-                    retry=_retry(),
+                    retry=retry_policy(),
                 )
             except PreconditionFailed:
                 return
 
-        _translated(upload, f"gs://{self.bucket}/{name}")
+        translated(upload, f"gs://{self.bucket}/{name}")
 
     def _read(self, bucket: str, name: str) -> bytes:
-        blob = self._open().bucket(bucket).blob(name)
+        blob = self.open().bucket(bucket).blob(name)
 
         def download() -> bytes:
-            content: bytes = blob.download_as_bytes(timeout=TIMEOUT_SECONDS, retry=_retry())
+            content: bytes = blob.download_as_bytes(timeout=TIMEOUT_SECONDS, retry=retry_policy())
             return content
 
-        return _translated(download, f"gs://{bucket}/{name}")
+        return translated(download, f"gs://{bucket}/{name}")
 
-    def _open(self) -> "Client":
+    def open(self) -> "Client":
+        """The one client, connected at first use; blocking."""
         with self._opening:
             if self._client is None:
                 from google.cloud.storage import Client
@@ -126,13 +127,14 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
-def _retry() -> object:
+def retry_policy() -> object:
+    """Google's own policy for what is safe to repeat, within ``RETRY_SECONDS``."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
 
 
-def _translated(call: Callable[[], T], uri: str) -> T:
+def translated(call: Callable[[], T], uri: str) -> T:
     """Run ``call``; the library's errors become ours, typed by remedy."""
     from google.api_core.exceptions import ClientError, GoogleAPIError, NotFound, TooManyRequests
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
