@@ -13,6 +13,7 @@ import duckdb
 import sqlglot
 from sqlglot.errors import SqlglotError
 
+from services.grader.codes import BROKEN_PROBLEM, INTERRUPTED, NEEDS_BIGQUERY, UNKNOWN_DATA_SET, UNSUPPORTED
 from services.kernel.sql.compare import ComparisonPolicy
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.dialects import NeedsBigQuery, to_duckdb
@@ -25,10 +26,6 @@ from services.kernel.sql.sandbox.errors import LimitExceeded, TaskFailed
 from services.kernel.sql.sandbox.query import database_failure, refused
 from services.kernel.sql.sandbox.tasks import TaskContext
 from services.kernel.sql.schema import Schema
-
-BROKEN_PROBLEM = "broken_problem"
-NEEDS_BIGQUERY = "needs_bigquery"
-INTERRUPTED = "interrupted"
 
 SLOW = "slow"
 _SLOW_SECONDS = 0.2
@@ -91,7 +88,7 @@ def _connection(name: str | None, context: TaskContext) -> duckdb.DuckDBPyConnec
         return None
     stored = context.stored.get(name)
     if stored is None:
-        raise TaskFailed("unknown_dataset", "the base data set is not in the sandbox")
+        raise TaskFailed(UNKNOWN_DATA_SET, "the base data set is not in the sandbox")
     return stored.connection
 
 
@@ -168,4 +165,4 @@ def _check_decided(verdict: Verdict) -> None:
             raise TaskFailed(INTERRUPTED, "the judgement ran out of time")
         raise database_failure(duckdb.Error(verdict.detail))
     if verdict.outcome == "unsupported":
-        raise TaskFailed("unsupported", f"the answer cannot be judged ({verdict.reason})")
+        raise TaskFailed(UNSUPPORTED, f"the answer cannot be judged ({verdict.reason})")
