@@ -39,10 +39,13 @@ def measure_pubsub(messages: int, rounds: int) -> dict[str, float]:
     """Against an emulator of its own. Raises EmulatorUnavailable."""
     from scripts.bench import pubsub_broker
 
-    with emulator() as running:
+    with tempfile.TemporaryDirectory() as directory, emulator() as running:
         os.environ[HOST_VARIABLE] = running.host
+        server = PostgresServer(Path(directory) / "pg")
         try:
-            return _summary(asyncio.run(pubsub_broker.measure("bench", SUBSCRIPTION, _envelopes(messages), rounds)))
+            with server.lease(destroy=True):
+                measured = pubsub_broker.measure(server, "bench", SUBSCRIPTION, _envelopes(messages), rounds)
+                return _summary(asyncio.run(measured))
         finally:
             del os.environ[HOST_VARIABLE]
 
@@ -71,6 +74,7 @@ def _summary(rates: dict[str, list[float]]) -> dict[str, float]:
         **{f"{name}_per_second": value for name, value in medians.items()},
         "publish_ratio": round(medians["publish"] / medians["bare_publish"], 2),
         "consume_ratio": round(medians["consume"] / medians["bare_consume"], 2),
+        "whole_path_ratio": round(medians["path"] / medians["bare_consume"], 2),
     }
 
 

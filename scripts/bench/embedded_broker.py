@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from contracts.manifest import Subscription
-from scripts.bench.streams import timed_consume, timed_publish
+from scripts.bench.consumer_path import probe_database, timed_path
+from scripts.bench.streams import MEASURED, timed_consume, timed_publish
 from scripts.embedded.postgres import PostgresServer
 from services.kernel.messaging.embedded import EmbeddedBroker
 from services.kernel.messaging.envelope import Envelope
@@ -25,8 +26,11 @@ async def measure(
     server: PostgresServer, subscription: Subscription, envelopes: Sequence[Envelope], rounds: int
 ) -> dict[str, list[float]]:
     """Messages per second of every round, by what was measured; both sides take turns."""
-    rates: dict[str, list[float]] = {"bare_publish": [], "publish": [], "bare_consume": [], "consume": []}
-    async with asyncpg.create_pool(server.url(), min_size=4, max_size=8) as pool:
+    rates: dict[str, list[float]] = {name: [] for name in MEASURED}
+    async with (
+        asyncpg.create_pool(server.url(), min_size=4, max_size=8) as pool,
+        probe_database(server) as database,
+    ):
         async with pool.acquire() as connection:
             await provision_embedded(connection, topics=[subscription.topic], subscriptions=[subscription])
         bare = _bare_queries(pool)
@@ -41,6 +45,9 @@ async def measure(
             rates["consume"].append(
                 len(envelopes) / await timed_consume(broker, subscription, len(envelopes), PULL_BATCH)
             )
+            await timed_publish(broker, envelopes, PUBLISH_BATCH)
+            await database.execute("DELETE FROM inbox")  # the same messages again: they must not pass for repeats
+            rates["path"].append(len(envelopes) / await timed_path(broker, subscription, database, len(envelopes)))
             await broker.close()
     return rates
 

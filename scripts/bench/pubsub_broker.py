@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.manifest import Subscription
-from scripts.bench.streams import timed_consume, timed_publish
+from scripts.bench.consumer_path import probe_database, timed_path
+from scripts.bench.streams import MEASURED, timed_consume, timed_publish
+from scripts.embedded.postgres import PostgresServer
+from services.kernel.database.unit_of_work import Database
 from services.kernel.messaging.envelope import Envelope
 from services.kernel.messaging.provision import provision_pubsub
 from services.kernel.messaging.pubsub import PubSubBroker
@@ -17,14 +20,27 @@ _TIMEOUT = 120.0
 
 
 async def measure(
-    project: str, subscription: Subscription, envelopes: Sequence[Envelope], rounds: int
+    server: PostgresServer, project: str, subscription: Subscription, envelopes: Sequence[Envelope], rounds: int
 ) -> dict[str, list[float]]:
-    """Messages per second of every round, by what was measured; both sides take turns."""
-    rates: dict[str, list[float]] = {"bare_publish": [], "publish": [], "bare_consume": [], "consume": []}
+    """Messages per second of every round, by what was measured; both sides take turns. ``server``: for the inbox."""
+    rates: dict[str, list[float]] = {name: [] for name in MEASURED}
+    async with probe_database(server) as database:
+        await _measure(database, project, subscription, envelopes, rounds, rates)
+    return rates
+
+
+async def _measure(
+    database: Database,
+    project: str,
+    subscription: Subscription,
+    envelopes: Sequence[Envelope],
+    rounds: int,
+    rates: dict[str, list[float]],
+) -> None:
     for number in range(rounds):
         # The emulator slows down with what a project has seen, so every measurement gets its own.
-        bare, ours = f"{project}-bare-{number}", f"{project}-ours-{number}"
-        for made in (bare, ours):
+        bare, ours, path = (f"{project}-{side}-{number}" for side in ("bare", "ours", "path"))
+        for made in (bare, ours, path):
             provision_pubsub(made, topics=[subscription.topic], subscriptions=[subscription])
         rates["bare_publish"].append(len(envelopes) / _bare_publish(bare, envelopes))
         rates["bare_consume"].append(len(envelopes) / _bare_consume(bare, subscription, len(envelopes)))
@@ -32,7 +48,11 @@ async def measure(
         rates["publish"].append(len(envelopes) / await timed_publish(broker, envelopes, PUBLISH_BATCH))
         rates["consume"].append(len(envelopes) / await timed_consume(broker, subscription, len(envelopes), PULL_BATCH))
         await broker.close()
-    return rates
+        broker = PubSubBroker(path, topics=[subscription.topic])
+        await timed_publish(broker, envelopes, PUBLISH_BATCH)
+        await database.execute("DELETE FROM inbox")  # the same messages again: they must not pass for repeats
+        rates["path"].append(len(envelopes) / await timed_path(broker, subscription, database, len(envelopes)))
+        await broker.close()
 
 
 def _bare_publish(project: str, envelopes: Sequence[Envelope]) -> float:

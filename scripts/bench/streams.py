@@ -7,6 +7,8 @@ from contracts.manifest import Subscription
 from services.kernel.messaging.broker import Broker
 from services.kernel.messaging.envelope import Envelope
 
+MEASURED = ("bare_publish", "publish", "bare_consume", "consume", "path")
+"""``path``: the whole consumer path, beside ``bare_consume``."""
 _DRY_SECONDS = 10.0
 
 
