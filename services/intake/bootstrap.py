@@ -15,11 +15,11 @@ from services.intake.dispatcher import Dispatcher
 from services.intake.domain.jobs import worker_of
 from services.intake.door import Door
 from services.intake.estimates import Estimates
-from services.intake.loops import every
 from services.intake.reaper import Patience, Reaper
 from services.intake.settings import IntakeSettings
 from services.intake.watch import Watch
 from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.loops import every
 from services.kernel.messaging.consumer import Consumer, Handler, Route
 from services.kernel.runtime import Background, Service
 

@@ -6,8 +6,8 @@ import logging
 from contracts.jobs import ScheduleDue
 from services.intake.adapters import schedules
 from services.intake.domain.schedules import latest_due, next_due
-from services.intake.loops import every
 from services.kernel.database.unit_of_work import Database, UnitOfWork
+from services.kernel.loops import every
 
 _logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from services.intake.adapters import releases
 from services.intake.domain import fairness
-from services.intake.loops import attempt
 from services.kernel import telemetry
 from services.kernel.database.unit_of_work import Database, UnitOfWork
+from services.kernel.loops import attempt
 
 TICK_SECONDS = 0.5
 """Without a wake-up (the end of a job was seen by another replica) a free place waits at most this long."""

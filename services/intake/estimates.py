@@ -5,7 +5,7 @@ import math
 import asyncpg
 
 from services.intake.domain.jobs import served_types
-from services.intake.loops import every
+from services.kernel.loops import every
 
 REFRESH_SECONDS = 5.0
 UNKNOWN_SECONDS = 10.0

@@ -13,10 +13,10 @@ from services.intake.adapters import releases
 from services.intake.adapters.releases import Taken
 from services.intake.dispatcher import announce
 from services.intake.domain.jobs import Status, worker_of
-from services.intake.loops import every
 from services.kernel import metrics, telemetry
 from services.kernel.alerts import alert
 from services.kernel.database.unit_of_work import Database, UnitOfWork
+from services.kernel.loops import every
 
 _logger = logging.getLogger(__name__)
 

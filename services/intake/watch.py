@@ -10,8 +10,8 @@ import asyncpg
 
 from services.intake.adapters import log
 from services.intake.adapters.log import Event
-from services.intake.loops import attempt
 from services.kernel.errors import BusyError
+from services.kernel.loops import attempt
 
 POLL_SECONDS = 0.1
 MIN_GAP_SECONDS = 0.01

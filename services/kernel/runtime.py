@@ -19,6 +19,7 @@ from services.kernel.database.unit_of_work import Database
 from services.kernel.errors import ConfigurationError
 from services.kernel.jobs import runs
 from services.kernel.jobs.worker import Worker
+from services.kernel.loops import every
 from services.kernel.messaging import inbox
 from services.kernel.messaging.broker import Broker
 from services.kernel.messaging.consumer import Consumer
@@ -102,11 +103,12 @@ class Service:
         return [*self.background, Replayer(self.database.pool, handlers).run, self._prune]
 
     async def _prune(self) -> None:
-        while True:
-            await asyncio.sleep(PRUNE_SECONDS)
-            await inbox.prune(self.database.pool, self.settings.inbox_retention_days)
-            if self.workers:
-                await runs.prune(self.database.pool, self.settings.inbox_retention_days)
+        await every(PRUNE_SECONDS, "prune", self._prune_once)
+
+    async def _prune_once(self) -> None:
+        await inbox.prune(self.database.pool, self.settings.inbox_retention_days)
+        if self.workers:
+            await runs.prune(self.database.pool, self.settings.inbox_retention_days)
 
     async def _serve(self) -> "asyncio.Task[None] | None":
         if self.app is None:
@@ -129,6 +131,7 @@ class Service:
             lifespan="off",
             timeout_graceful_shutdown=int(self.settings.drain_seconds),
             ws_max_size=65_536,
+            ws_per_message_deflate=False,  # costs each idle connection more memory than it ever saves
         )
         server = Server(config)
         task = asyncio.create_task(server.serve(), name=f"{self.name}.http")

@@ -154,3 +154,6 @@ def _configure_logs(service: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True
+    for chatty in ("uvicorn.error", "httpx"):
+        # At INFO these write whole addresses, and a WebSocket's or a webhook's may hold a secret.
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,6 +1,5 @@
 """Builds the notifier: the only place of this service that opens clients."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +7,7 @@ from functools import partial
 from contracts import manifest
 from contracts.message import Message
 from services.kernel.assembly import lay_foundation, mount_push
-from services.kernel.database.pool import OUTAGE
+from services.kernel.loops import every
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Service
 from services.notifier.adapters.deliveries import DeliveriesTable
@@ -30,9 +29,6 @@ PRUNE_SECONDS = 3_600.0
 async def build(settings: NotifierSettings) -> Service:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     foundation = await lay_foundation(NAME, settings)
-    for name in ("uvicorn.error", "httpx"):
-        # At INFO these write whole addresses: of every WebSocket, whose token may be part of it, and of every webhook.
-        logging.getLogger(name).setLevel(logging.WARNING)
     database = foundation.database
     notifications = NotificationsTable(database.pool)
     hub = Hub(notifications, max_clients=settings.max_streams)
@@ -70,9 +66,4 @@ async def build(settings: NotifierSettings) -> Service:
 
 
 async def _prune(notifications: NotificationsTable, days: int) -> None:
-    while True:
-        await asyncio.sleep(PRUNE_SECONDS)
-        try:
-            await notifications.prune(days)
-        except OUTAGE as error:
-            _logger.warning("pruning waits: %s", error, extra={"action": "notifications.prune"})
+    await every(PRUNE_SECONDS, "notifications.prune", partial(notifications.prune, days))

@@ -26,6 +26,7 @@ from services.kernel.database.unit_of_work import Database, UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.jobs import runs
 from services.kernel.jobs.context import JobContext, JobHandler, JobResult, JobStopped
+from services.kernel.loops import wait
 from services.kernel.messaging.backoff import delay
 from services.kernel.messaging.broker import Broker, Delivery, Stream
 from services.kernel.messaging.consumer import Consumer, Route
@@ -250,10 +251,7 @@ class Worker:
         unit.emit(end, message_id=f"{job.job_id}:{job.fence}:end")
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        await wait(self._stopping, seconds)
 
 
 async def remember_cancellation(message: JobCancelled, unit: UnitOfWork) -> None:

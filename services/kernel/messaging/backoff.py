@@ -9,4 +9,4 @@ def delay(attempt: int, shortest: float, longest: float) -> float:
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (equal jitter).
     """
     ceiling = min(longest, shortest * 2.0 ** min(attempt - 1, 32))
-    return ceiling / 2 + random.uniform(0, ceiling / 2)  # noqa: S311 - spreads load, guards nothing
+    return ceiling / 2 + random.uniform(0, ceiling / 2)

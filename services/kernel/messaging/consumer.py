@@ -21,6 +21,7 @@ from services.kernel import metrics, telemetry
 from services.kernel.alerts import alert
 from services.kernel.database.pool import OUTAGE
 from services.kernel.database.unit_of_work import Database, UnitOfWork
+from services.kernel.loops import wait
 from services.kernel.messaging import dead_letters, inbox
 from services.kernel.messaging.broker import Broker, Delivery, Stream
 from services.kernel.messaging.envelope import MalformedMessage, unseal
@@ -226,7 +227,4 @@ class Consumer:
             waiting = await dead_letters.count_open(self._database.pool, self.route.subscription.name)
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        await wait(self._stopping, seconds)

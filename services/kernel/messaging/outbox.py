@@ -15,6 +15,7 @@ import asyncpg
 from services.kernel import metrics
 from services.kernel.database.pool import OUTAGE
 from services.kernel.errors import PermanentError, TransientError
+from services.kernel.loops import wait
 from services.kernel.messaging.backoff import delay
 from services.kernel.messaging.broker import Broker
 from services.kernel.messaging.envelope import Envelope
@@ -90,10 +91,7 @@ class Relay:
                 _logger.warning("outbox cannot be relayed: %s", error, extra={"action": "outbox.outage"})
                 await asyncio.sleep(delay(failures, 0.1, 5.0))
                 continue
-            try:
-                await asyncio.wait_for(self._work.wait(), TICK_SECONDS)
-            except TimeoutError:
-                continue
+            await wait(self._work, TICK_SECONDS)
 
     def stop(self) -> None:
         self._stopping = True

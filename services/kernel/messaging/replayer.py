@@ -1,13 +1,12 @@
 """Runs requested dead letters through the handler that failed on them, a few a second."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Protocol
 
 import asyncpg
 
-from services.kernel.database.pool import OUTAGE
+from services.kernel.loops import every
 from services.kernel.messaging import dead_letters
 from services.kernel.messaging.broker import Delivery
 
@@ -32,12 +31,7 @@ class Replayer:
 
     async def run(self) -> None:
         """Replay until cancelled. A replay that fails leaves its dead letter open with the new reason."""
-        while True:
-            try:
-                await self.replay_due()
-            except OUTAGE as error:
-                _logger.warning("replays wait: %s", error, extra={"action": "replay.wait"})
-            await asyncio.sleep(TICK_SECONDS)
+        await every(TICK_SECONDS, "replay", self.replay_due)
 
     async def replay_due(self) -> int:
         """One round; how many were replayed with success."""

@@ -27,3 +27,12 @@ async def every(seconds: float, name: str, action: Callable[[], Awaitable[object
     while True:
         await attempt(name, action)
         await asyncio.sleep(seconds)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for ``event`` at most so long; whether it is set. ``wait_for`` of Python 3.11 may swallow a cancellation."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()
