@@ -5,9 +5,11 @@ Rows are matched, never sorted: a tolerance on sorted text or sorted floats pair
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from services.kernel.sql.dataset import Value
@@ -16,6 +18,7 @@ from services.kernel.sql.results import ResultSet
 
 # Beyond this many rows exact partners are kept: matching everything again would cost more than such chains are worth.
 _MAX_REMATCHED = 1000
+_MOST_PLACES = 6
 
 DifferenceKind: TypeAlias = Literal[
     "column_count", "column_names", "missing_rows", "extra_rows", "multiplicity", "rows", "order"
@@ -208,4 +211,33 @@ def _permuted(result: ResultSet, order: Sequence[int]) -> ResultSet:
         tuple(result.types[i] for i in order),
         tuple(tuple(row[i] for i in order) for row in result.rows),
         result.truncated,
+    )
+
+
+def is_rounding_noise(difference: Difference) -> bool:
+    """True when each missing row has an extra one beside it that differs only by one unit of a rounded decimal.
+
+    A value halfway between two decimals goes up or down with the last bit of a float: 1.005 rounds to 1.00 or 1.01 by
+    the way it was computed. Whole numbers do not count: a count or a floor off by one is a mistake.
+    """
+    if difference.kind != "rows" or len(difference.missing) != len(difference.extra):
+        return False
+    left = list(difference.extra)
+    for row in difference.missing:
+        partner = next((other for other in left if all(map(_one_unit_apart, row, other))), None)
+        if partner is None:
+            return False
+        left.remove(partner)
+    return True
+
+
+def _one_unit_apart(one: Value, other: Value) -> bool:
+    if canonical(one) == canonical(other):
+        return True
+    if not all(isinstance(value, float | Decimal) and math.isfinite(value) for value in (one, other)):
+        return False
+    a, b = float(one), float(other)
+    return any(
+        abs(abs(a - b) - 10.0**-places) < 1e-9 and all(abs(value - round(value, places)) < 1e-9 for value in (a, b))
+        for places in range(1, _MOST_PLACES + 1)
     )

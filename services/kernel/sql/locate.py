@@ -176,7 +176,7 @@ def _condition_kind(clause: Clause) -> Callable[[exp.Expr, exp.Expr, Difference]
     def kind(reference: exp.Expr, candidate: exp.Expr, difference: Difference) -> _Kind:
         wanted, given = parts_of(reference, clause), parts_of(candidate, clause)
         lacking, beyond = list((wanted - given).elements()), list((given - wanted).elements())
-        own = {"condition": beyond[0]} if beyond else {}
+        own = {"condition": _shown(beyond[0])} if beyond else {}
         if any(_shifted(one, other) for one in lacking for other in beyond):
             return "boundary_off_by_one", dict(own)
         if _aware_of_nulls(lacking) != _aware_of_nulls(beyond):
@@ -186,6 +186,16 @@ def _condition_kind(clause: Clause) -> Callable[[exp.Expr, exp.Expr, Difference]
         return ("needless_condition" if beyond and not lacking else "wrong_condition"), dict(own)
 
     return kind
+
+
+def _shown(condition: str) -> str:
+    """A condition without the names that the canonical form gave to its tables."""
+    from sqlglot import parse_one
+
+    tree = parse_one(condition, read="duckdb")
+    for column in tree.find_all(exp.Column):
+        column.set("table", None)
+    return tree.sql("duckdb")
 
 
 def _aware_of_nulls(conditions: list[str]) -> bool:

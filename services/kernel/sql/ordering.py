@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from sqlglot import exp
 
 from services.kernel.sql.compare import TieGroup
 from services.kernel.sql.dataset import Value
-from services.kernel.sql.matching import canonical
+from services.kernel.sql.matching import canonical, close
 from services.kernel.sql.results import ResultSet
 
 _KEY_PREFIX = "qc_order_key_"
+_NOISE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,42 @@ class OrderedReference:
 
     def _groups(self, rows: Sequence[tuple[Value, ...]], width: int, window: slice) -> list[TieGroup]:
         groups, start = [], 0
-        for _, members in groupby(rows, key=lambda row: [canonical(row[index]) for index in self.keys]):
-            tied = tuple(row[:width] for row in members)
-            end = start + len(tied)
+        for members in self._tied(rows):
+            end = start + len(members)
             take = min(end, window.stop) - max(start, window.start)
             if take > 0:
-                groups.append(TieGroup(tied, take))
+                groups.append(TieGroup(tuple(row[:width] for row in members), take))
             start = end
         return groups
+
+    def _tied(self, rows: Sequence[tuple[Value, ...]], depth: int = 0) -> Iterator[list[tuple[Value, ...]]]:
+        """Runs of rows with equal keys.
+
+        Where floats of one key differ by the noise of their last digits, the keys after it settle nothing.
+        """
+        if depth == len(self.keys):
+            if rows:
+                yield list(rows)
+            return
+        index = self.keys[depth]
+        for run in _runs(rows, index):
+            exact = all(canonical(row[index]) == canonical(run[0][index]) for row in run)
+            if exact:
+                yield from self._tied(run, depth + 1)
+            else:
+                yield run
+
+
+def _runs(rows: Sequence[tuple[Value, ...]], index: int) -> Iterator[list[tuple[Value, ...]]]:
+    """Splits ``rows`` where the value at ``index`` is no longer close to the one before."""
+    run: list[tuple[Value, ...]] = []
+    for row in rows:
+        if run and not close(run[-1][index], row[index], _NOISE):
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
 
 
 def read_reference(plain: str, tree: exp.Expr) -> OrderedReference:

@@ -131,6 +131,10 @@ EQUIVALENT = {
         "SELECT dept_id, sum(rate * 0.1) FROM emp GROUP BY dept_id",
         "SELECT dept_id, sum(rate) / 10 FROM emp GROUP BY dept_id",
     ),
+    "rounding of a float sum": (
+        "SELECT round(avg(rate * 0.1), 2) FROM emp GROUP BY dept_id",
+        "SELECT CAST(avg(rate) / 10 AS DECIMAL(12, 2)) FROM emp GROUP BY dept_id",
+    ),
     "having as a subquery": (
         "SELECT dept_id, count(*) FROM emp GROUP BY dept_id HAVING count(*) > 1",
         "SELECT * FROM (SELECT dept_id, count(*) AS n FROM emp GROUP BY 1) WHERE n >= 2",
@@ -164,6 +168,43 @@ def test_order_counts_only_where_the_reference_orders_and_ties_are_free() -> Non
     unordered = verdict_on("SELECT name FROM emp", "SELECT name FROM emp ORDER BY id", ORDERED, budget_ms=700)
     assert unordered.outcome == "equivalent"
     assert unordered.remarks == ("needless_order",)
+
+
+def test_the_noise_of_floats_orders_nothing() -> None:
+    reference = "SELECT name, rate * 0.1 + rate * 0.2 AS r FROM emp ORDER BY r DESC, name"
+    candidate = "SELECT name, round(rate * 0.3, 9) AS r FROM emp ORDER BY r DESC, name"
+
+    assert verdict_on(reference, candidate, ORDERED, budget_ms=700).outcome == "equivalent"
+
+
+def test_a_truncated_answer_is_no_rounding_noise() -> None:
+    verdict = verdict_on("SELECT round(rate, 1) FROM emp", "SELECT trunc(rate * 10) / 10 FROM emp")
+
+    assert verdict.outcome == "different"
+
+
+def test_a_recursive_query_over_a_tree_is_judged() -> None:
+    schema = Schema.from_ddl(["CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER, pay INTEGER)"])
+    chain = (
+        "WITH RECURSIVE c AS (SELECT id, 1 AS level FROM staff WHERE boss IS NULL UNION ALL SELECT s.id, c.level + 1"
+        " FROM staff s JOIN c ON s.boss = c.id) SELECT id, level FROM c"
+    )
+    off_by_one = chain.replace("1 AS level", "0 AS level")
+
+    assert judge(JudgeRequest(schema, chain, off_by_one)).outcome == "different"
+    assert (
+        judge(
+            JudgeRequest(
+                schema,
+                chain,
+                chain.replace("SELECT id, level FROM c", "SELECT c.id, c.level FROM c").replace(
+                    "c.level + 1", "1 + c.level"
+                ),
+                budget_ms=700,
+            )
+        ).outcome
+        == "equivalent"
+    )
 
 
 def test_an_answer_that_leaves_to_chance_what_the_reference_settles_is_not_lucky() -> None:

@@ -5,6 +5,7 @@ Only rewrites that hold for every data set under SQL's three-valued logic; what 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from sqlglot import exp
@@ -15,6 +16,7 @@ from sqlglot.optimizer.scope import traverse_scope
 from services.kernel.sql.judge.rewrites import rewrite
 from services.kernel.sql.schema import Schema
 
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _COMMUTATIVE = (exp.And, exp.Or, exp.EQ, exp.NEQ, exp.NullSafeEQ)
 
 
@@ -55,10 +57,10 @@ def _bottom_up(tree: exp.Expr) -> exp.Expr:
 
 
 def _lowered(tree: exp.Expr) -> exp.Expr:
-    """DuckDB compares names without case, quoted ones too."""
+    """DuckDB compares names without case, quoted ones too; quotes stay where a name is no plain word."""
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", identifier.name.lower())
-        identifier.set("quoted", False)
+        identifier.set("quoted", _PLAIN_NAME.fullmatch(identifier.name) is None)
     return tree
 
 

@@ -35,6 +35,7 @@ _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _PATTERNS = (exp.Like, exp.ILike, exp.RegexpLike, exp.RegexpFullMatch, exp.SimilarTo, exp.StartsWith, exp.EndsWith)
 _POSITIONAL = (exp.Lag, exp.Lead, exp.NthValue, exp.Ntile, exp.WindowSpec, exp.Limit, exp.Offset, exp.Fetch)
 _LOGICAL = (exp.Connector, exp.If, exp.Exists, exp.Cast, exp.TryCast)
+_TOP_GROUP_SIZES = {6, 8}  # what it takes for the largest of a few groups to stand out in one way of grouping alone
 _MAX_SIZE = 24
 _MAX_ALIAS_DEPTH = 6
 
@@ -52,7 +53,8 @@ class Mention:
 class Hints:
     """``mentions``: constants by base column; ``linked``: pairs of columns compared with each other or stored in one
     another's place; ``sizes``: row counts that matter (LIMIT, HAVING COUNT, frames); ``functions``: classes of the
-    functions and casts wrapped round a column; ``tables``: base tables read; ``used``: columns whose values can matter.
+    functions wrapped round a column, ``cast_to`` the types it is cast to; ``recursive``: a query follows links from row
+    to row; ``tables``: base tables read; ``used``: columns whose values can matter.
     """
 
     mentions: dict[BaseColumn, dict[Mention, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -62,6 +64,7 @@ class Hints:
     cast_to: dict[BaseColumn, set[str]] = field(default_factory=lambda: defaultdict(set))
     tables: set[str] = field(default_factory=set)
     used: set[BaseColumn] = field(default_factory=set)
+    recursive: bool = False
 
 
 def read_hints(trees: list[exp.Expr], schema: Schema) -> Hints:
@@ -115,6 +118,10 @@ class _TreeReader:
         for node in nodes:
             self._read_name(node, ctes)
         self._hints.tables |= self._tables
+        if any(isinstance(node, exp.Limit | exp.Fetch) for node in nodes) and any(
+            isinstance(n, exp.Group) for n in nodes
+        ):
+            self._hints.sizes |= _TOP_GROUP_SIZES
         star = False
         for node in nodes:
             if isinstance(node, exp.Column):

@@ -63,6 +63,10 @@ class InstanceMaker:
         names = [layout.table.name for layout in self._layout.tables]
         largest = rng.choice((1, 2, 2, 3, 3, 4, 5, 6, 8, 11))
         rows = {name: rng.randint(1 if rng.random() > 0.15 else 0, largest) for name in names}
+        if rng.random() < 0.5:
+            for layout in self._layout.tables:
+                if layout.foreign_keys:  # several children to a parent
+                    rows[layout.table.name] = min(_MOST_CHILDREN, rows[layout.table.name] * rng.randint(1, 3))
         pools: tuple[int, ...] = (1, 1, 2, 2, 3, 4, largest)
         if self._sizes and rng.random() < 0.4:
             wanted = rng.choice(self._sizes)
@@ -198,6 +202,8 @@ class InstanceMaker:
         for key in layout.foreign_keys:
             if not self._point(layout, key, row, rows, instance):
                 return
+        for refers, target in layout.climbs:
+            self._climb(layout, refers, target, row, rows)
         for column in layout.varied:
             if row.get(column.name) is None and not layout.domains[column.name].nullable:
                 row[column.name] = layout.domains[column.name].fresh(0)
@@ -234,6 +240,16 @@ class InstanceMaker:
             return True
         return False
 
+    def _climb(self, layout: TableLayout, refers: str, key: str, row: dict[str, Value], rows: Rows) -> None:
+        """Lets ``row`` refer to earlier rows only, nearly always: a recursive query need not end on a cycle."""
+        earlier = [other.get(key) for other in rows if other.get(key) is not None]
+        if row.get(refers) is None or row.get(refers) in earlier or self._rng.random() < _CYCLES:
+            return
+        if earlier:
+            row[refers] = self._rng.choice(earlier)
+        elif layout.domains[refers].nullable:
+            row[refers] = None
+
     def _renew(self, layout: TableLayout, names: tuple[str, ...], row: dict[str, Value], rows: Rows) -> bool:
         """Gives ``row`` a key that no other row has; changes no foreign key unless the key is made of nothing else."""
         values = tuple(row.get(name) for name in names)
@@ -257,4 +273,6 @@ class InstanceMaker:
 
 
 _DEALT = 4
+_CYCLES = 0.03
+_MOST_CHILDREN = 14
 _FREE = Profile({}, (6,), 0.1, 0.5, 0.0, 0.0)

@@ -16,7 +16,7 @@ class TableLayout:
     """``varied``: columns whose values are generated; ``constant``: required columns that no query looks at.
 
     Every other column is NULL. ``keys`` hold the schema's spelling of column names; ``foreign_keys`` only those whose
-    columns are varied.
+    columns are varied. ``climbs``: pairs of columns by which a recursive query goes from row to row of this table.
     """
 
     table: Table
@@ -26,6 +26,7 @@ class TableLayout:
     constant: Mapping[str, Value]
     keys: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
+    climbs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,4 +100,19 @@ def _table_layout(table: Table, hints: Hints, builder: DomainBuilder) -> TableLa
         constant,
         tuple(key for key in keys if set(key) <= varied_names),
         tuple(active),
+        _climbs(table, hints, varied_names),
     )
+
+
+def _climbs(table: Table, hints: Hints, varied: set[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs (referring column, key column); which is which is told by the key, else by their order in the table."""
+    if not hints.recursive:
+        return ()
+    order = [column.name for column in table.columns]
+    keys = {name for key in table.keys for name in key}
+    pairs = []
+    for (one_table, one), (other_table, other) in sorted(hints.linked):
+        if one_table == other_table == table.name and {one, other} <= varied:
+            key, refers = sorted((one, other), key=lambda name: (name not in keys, order.index(name)))
+            pairs.append((refers, key))
+    return tuple(pairs)

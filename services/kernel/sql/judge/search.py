@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from services.kernel.sql.compare import is_rounding_noise
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.instances import Instance, InstanceMaker
 from services.kernel.sql.judge.pair import Pair, Run, Standing
@@ -18,6 +19,7 @@ _BATCHES = (6, 10, 16)  # the first ones small: most differences show at once
 _BATCH = 24
 _CORPUS = 24
 _MAX_ERRORS_IN_A_ROW = 60
+_NOISE_TO_BELIEVE = 4
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Search:
     def __init__(self, engine: InstanceEngine, pair: Pair, maker: InstanceMaker, rng: random.Random) -> None:
         self._engine, self._pair, self._maker, self._rng = engine, pair, maker, rng
         self._corpus = _Corpus(rng)
+        self._noisy = 0
 
     def run(self, deadline: float, max_instances: int) -> Found:
         """Searches until a real difference, ``deadline`` (time.monotonic()) or ``max_instances``.
@@ -99,11 +102,20 @@ class Search:
                 if run.difference is None:
                     self._corpus.consider(instance, run)
                     continue
+                if self._is_noise(run, found):
+                    continue
                 if self._settles(found, instance, deadline):
                     return found
                 if self._pair.chancy:
                     self._engine.load(batch)
         return found
+
+    def _is_noise(self, run: Run, found: Found) -> bool:
+        """A difference of one rounded unit is believed only when it comes often: halves are rare, truncation is not."""
+        if run.difference is None or not is_rounding_noise(run.difference):
+            return False
+        self._noisy += 1
+        return self._noisy < _NOISE_TO_BELIEVE or self._noisy * 10 < found.sound
 
     def on_given(self, instances: list[Instance], deadline: float) -> list[tuple[Run, Standing]]:
         """The pair's runs on given instances, each with the standing of its difference (UNSETTLED without one)."""
