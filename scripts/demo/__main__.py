@@ -78,11 +78,8 @@ async def run_job(
 
 async def make_problem(http: httpx.AsyncClient, platform: Platform, report: Report) -> tuple[dict[str, Any], Answers]:
     """Problems for the ``pa`` data set; the first one that somebody could get right by luck is shown."""
-    job = await run_job(
-        http,
-        report,
-        {"type": "problem_generation", "query": "pa", "options": {"priority": "high", "count": 5, "seed": 7}},
-    )
+    options = {"priority": "high", "count": COUNT, "seed": SEED, "difficulty": ["medium", "hard"]}
+    job = await run_job(http, report, {"type": "problem_generation", "query": "pa", "options": options})
     if job["status"] != "completed":
         raise DemoFailed(f"no problem was made: {job['error']}")
     report.trace_id = job["trace_id"]
