@@ -23,16 +23,13 @@ from google.pubsub_v1.types import (
 )
 from google.pubsub_v1.types import Subscription as PubSubSubscription
 
-from contracts.manifest import Subscription
+from contracts.manifest import RETENTION_SECONDS, Subscription
 from services.kernel.errors import ConfigurationError
 
 _logger = logging.getLogger(__name__)
 
-RETENTION = timedelta(days=7)
-BACKSTOP_ATTEMPTS = 5
-"""Deliveries past our own ``max_attempts`` after which Pub/Sub itself sets a message aside: only
-consumers that die before they can bury it get there."""
-_LEAST_ATTEMPTS, _MOST_ATTEMPTS = 5, 100
+RETENTION = timedelta(seconds=RETENTION_SECONDS)
+_LEAST_ATTEMPTS = 5
 _SHORTEST_DEADLINE, _LONGEST_DEADLINE = 10, 600
 _LONGEST_BACKOFF = 600.0
 _MUTABLE = ("ack_deadline_seconds", "retry_policy", "dead_letter_policy", "message_retention_duration")
@@ -104,7 +101,7 @@ class Provisioner:
             name=self._path(subscription.name),
             topic=f"projects/{self._project}/topics/{subscription.topic}",
             ack_deadline_seconds=min(max(subscription.ack_deadline, _SHORTEST_DEADLINE), _LONGEST_DEADLINE),
-            filter=filter_expression(subscription),
+            filter=subscription.filter_expression(),
             enable_message_ordering=subscription.ordered,
             message_retention_duration=RETENTION,
             expiration_policy=ExpirationPolicy(),  # without a ttl: never
@@ -113,9 +110,7 @@ class Provisioner:
             ),
             dead_letter_policy=DeadLetterPolicy(
                 dead_letter_topic=dead_letters,
-                max_delivery_attempts=min(
-                    max(subscription.max_attempts + BACKSTOP_ATTEMPTS, _LEAST_ATTEMPTS), _MOST_ATTEMPTS
-                ),
+                max_delivery_attempts=max(subscription.backstop_attempts, _LEAST_ATTEMPTS),
             ),
         )
         try:
@@ -135,7 +130,7 @@ class Provisioner:
         self._subscriber.update_subscription(request={"subscription": wanted, "update_mask": {"paths": list(_MUTABLE)}})
 
     def _ensure_dead_letters(self, subscription: Subscription) -> str:
-        name = f"dead-letters.{subscription.name}"
+        name = subscription.dead_letter_topic
         topic = self.ensure_topic(name)
         keeper = PubSubSubscription(
             name=self._path(name),
@@ -168,18 +163,6 @@ class Provisioner:
 
     def _path(self, name: str) -> str:
         return f"projects/{self._project}/subscriptions/{name}"
-
-
-def filter_expression(subscription: Subscription) -> str:
-    """The subscription's filter in Pub/Sub's syntax; empty accepts everything.
-
-    Source: https://cloud.google.com/pubsub/docs/subscription-message-filter#filtering_syntax
-    """
-    clauses = []
-    for name, values in subscription.filter.items():
-        accepted = " OR ".join(f"attributes.{name} = {json.dumps(value)}" for value in values)
-        clauses.append(f"({accepted})" if len(values) > 1 else accepted)
-    return " AND ".join(clauses)
 
 
 def _revision(file: Path) -> int:
