@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Sequence
 
 import asyncpg
+from opentelemetry.trace import SpanKind
 
-from services.kernel import metrics
+from services.kernel import metrics, telemetry
 from services.kernel.database.pool import OUTAGE
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.loops import wait
@@ -108,6 +109,8 @@ class Relay:
             Envelope(row["topic"], json.loads(row["attributes"]), row["data"], row["ordering_key"]) for row in rows
         ]
         outcomes = await self._broker.publish(envelopes)
+        for envelope in envelopes:
+            telemetry.note(f"publish {envelope.topic}", parent=envelope.traceparent, kind=SpanKind.PRODUCER)
         await self._settle(token, rows, outcomes)
         return len(rows)
 
