@@ -25,6 +25,7 @@ from contracts.submissions import SubmissionGraded
 WORKERS: dict[str, tuple[JobType, ...]] = {
     "generator": (JobType.PROBLEM_GENERATION, JobType.DAILY_TIP),
     "grader": (JobType.GRADING,),
+    "insights": (JobType.REPORT, JobType.PREDICTION),
 }
 """Which service serves which job types. A type missing here is refused at the door."""
 
@@ -132,6 +133,8 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription(ScheduleDue, "intake"),
     *(sub for service, types in WORKERS.items() for sub in _worker_subscriptions(service, types)),
     Subscription(ProblemPublished, "grader"),
+    Subscription(ProblemPublished, "insights"),
+    Subscription(SubmissionGraded, "insights"),
     Subscription(JobSucceeded, "notifier"),
     Subscription(JobFailed, "notifier"),
     Subscription(JobCancelled, "notifier"),

@@ -26,3 +26,10 @@ resource "google_storage_bucket_iam_member" "datasets_reader" {
   role   = "roles/storage.objectViewer"
   member = google_service_account.service["grader"].member
 }
+
+# Model artefacts, reports, and histories to import.
+resource "google_storage_bucket_iam_member" "insights_writer" {
+  bucket = google_storage_bucket.datasets.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.service["insights"].member
+}

@@ -84,6 +84,12 @@ variable "services" {
       cpu      = "2"
       memory   = "4Gi"
     }
+    insights = {
+      delivery = "push"
+      public   = true
+      cpu      = "2"
+      memory   = "2Gi"
+    }
   }
 
   validation {

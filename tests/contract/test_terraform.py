@@ -88,7 +88,7 @@ def test_it_is_formatted() -> None:
 @needs_terraform
 def test_rights_and_subscriptions_come_from_the_manifest(tmp_path: Path) -> None:
     values = _evaluate(tmp_path, ["publishers", "own_subscriptions", "outside_grants", "secrets", "push_audience"])
-    deployed = {"intake", "generator", "grader", "notifier"}
+    deployed = {"intake", "generator", "grader", "insights", "notifier"}
     assert set(values["publishers"]) == {
         f"{producer}/{topic.name}" for topic in TOPICS for producer in topic.producers if producer in deployed
     }
