@@ -14,14 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from services.kernel.errors import QueryCraftError
 from services.kernel.sql.compare import ComparisonPolicy
-from services.kernel.sql.judge.request import JudgeRequest
-from services.kernel.sql.judge.task import TASK_NAME, TASK_PATH
+from services.kernel.sql.dataset import JsonRows
+from services.kernel.sql.judge import JudgeRequest
 from services.kernel.sql.sandbox import LimitExceeded, Limits, SyncSandbox, TaskFailed, WorkerDied
 from services.kernel.sql.schema import Schema
 
@@ -43,48 +45,66 @@ def judge_pairs(
     """Verdicts in the order of ``pairs``: the documented fields, and ``details`` (the sandbox's whole answer)."""
     seconds = budget_ms / 1000 + _GRACE_SECONDS
     limits = Limits(wall_seconds=seconds, cpu_seconds=max(1, round(seconds)))
-    waiting: list[tuple[str, str | None]] = []
+    waiting: deque[_Waiting] = deque()
 
     def payloads() -> Iterator[dict[str, Any]]:
         for pair in pairs:
+            identifier = str(pair.get("id", ""))
             try:
-                request = request_of(pair, budget_ms, seed).to_json()
+                request = request_of(pair, budget_ms, seed)
             except (QueryCraftError, KeyError) as error:
-                waiting.append((str(pair.get("id", "")), f"{type(error).__name__}: {error}"))
+                waiting.append(_Waiting(identifier, None, f"{type(error).__name__}: {error}"))
             else:
-                waiting.append((str(pair["id"]), None))
-                yield request
+                waiting.append(_Waiting(identifier, request.schema))
+                yield request.to_json()
 
-    with SyncSandbox(workers, tasks={TASK_NAME: TASK_PATH}) as sandbox:
-        for outcome in sandbox.map(TASK_NAME, payloads(), limits):
+    with SyncSandbox(workers) as sandbox:
+        for outcome in sandbox.map("judge", payloads(), limits):
             yield from _unreadable(waiting)
-            identifier, _ = waiting.pop(0)
-            yield {"id": identifier, **_verdict(outcome, limits)}
+            head = waiting.popleft()
+            yield {"id": head.identifier, **_verdict(outcome, head.schema, limits)}
         yield from _unreadable(waiting)
 
 
-def _unreadable(waiting: list[tuple[str, str | None]]) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Waiting:
+    """A pair whose verdict is still to come; without ``schema`` it could not be read, for ``reason``."""
+
+    identifier: str
+    schema: Schema | None
+    reason: str = ""
+
+
+def _unreadable(waiting: deque[_Waiting]) -> Iterator[dict[str, Any]]:
     """Verdicts for the pairs at the head of the line that never reached the sandbox."""
-    while waiting and waiting[0][1] is not None:
-        identifier, reason = waiting.pop(0)
-        empty = {"verdict": "unsupported", "reason": f"unreadable_pair: {reason}", "counterexample": None, "ms": 0.0}
-        yield {"id": identifier, **empty, "details": {}}
+    while waiting and waiting[0].schema is None:
+        head = waiting.popleft()
+        yield {"id": head.identifier, **_line("unsupported", f"unreadable_pair: {head.reason}", None, 0.0, {})}
 
 
-def _verdict(outcome: Any, limits: Limits) -> dict[str, Any]:
+def _verdict(outcome: Any, schema: Schema | None, limits: Limits) -> dict[str, Any]:
     if isinstance(outcome, LimitExceeded | WorkerDied):
-        spent = limits.wall_seconds * 1000
-        return _line("refused", f"stopped: {outcome}", None, spent, {})
+        return _line("refused", f"stopped: {outcome}", None, limits.wall_seconds * 1000, {})
     if isinstance(outcome, TaskFailed):
-        return _line("unsupported", f"{outcome.code}: {outcome}", None, 0.0, {})
+        verdict = "refused" if outcome.code == "refused" else "unsupported"
+        return _line(verdict, f"{outcome.code}: {outcome}", None, 0.0, outcome.details)
     if isinstance(outcome, QueryCraftError):
         raise outcome
-    example = outcome.get("counterexample")
-    reason = ": ".join(part for part in (outcome["reason"], outcome.get("detail", "")) if part)
-    return _line(outcome["outcome"], reason, example and example["tables"], outcome.get("elapsed_ms", 0.0), outcome)
+    example = outcome["counterexample"]
+    tables = _complete(example["tables"], schema) if example and schema else None
+    reason = ": ".join(part for part in (outcome["reason"], outcome["detail"]) if part)
+    return _line(outcome["outcome"], reason, tables, outcome["elapsed_ms"], outcome)
 
 
-def _line(verdict: str, reason: str, tables: Any, ms: float, details: Any) -> dict[str, Any]:
+def _complete(tables: JsonRows, schema: Schema) -> JsonRows:
+    """Every table and every column of ``schema``, in its order: what an instance leaves out is NULL."""
+    return {
+        table.name: [{c.name: row.get(c.name) for c in table.columns} for row in tables.get(table.name, ())]
+        for table in schema.tables
+    }
+
+
+def _line(verdict: str, reason: str, tables: JsonRows | None, ms: float, details: Any) -> dict[str, Any]:
     return {"verdict": verdict, "reason": reason, "counterexample": tables, "ms": round(ms, 2), "details": details}
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from sqlglot import exp
 
-Clause: TypeAlias = Literal[
-    "select", "distinct", "from", "where", "group_by", "having", "order_by", "limit", "set_operation"
-]
+from services.kernel.sql.mistakes import Clause
+
 CLAUSES: Final[tuple[Clause, ...]] = (
     "select",
     "distinct",

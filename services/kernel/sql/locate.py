@@ -7,39 +7,14 @@ agree on the counterexample. The second is the stronger: form may differ freely.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from sqlglot import exp
 
-from services.kernel.sql.clauses import PARTS, Clause, join_side, parts_of
+from services.kernel.sql.clauses import PARTS, join_side, parts_of
 from services.kernel.sql.compare import Difference
+from services.kernel.sql.mistakes import Clause, Mistake, MistakeKind
 
-MistakeKind: TypeAlias = Literal[
-    "wrong_join_type",
-    "wrong_join_condition",
-    "wrong_tables",
-    "missing_distinct",
-    "needless_distinct",
-    "nulls_ignored",
-    "boundary_off_by_one",
-    "missing_condition",
-    "needless_condition",
-    "wrong_condition",
-    "ungrouped_column",
-    "wrong_grouping",
-    "wrong_aggregate",
-    "ties_in_top_n",
-    "wrong_limit",
-    "wrong_order",
-    "wrong_columns",
-    "wrong_expression",
-    "wrong_set_operation",
-    "depends_on_row_order",
-    "missing_rows",
-    "extra_rows",
-    "wrong_rows",
-]
 Agrees: TypeAlias = Callable[
     [str], bool
 ]  # runs an SQL text on the counterexample: does it give the reference's result?
@@ -64,19 +39,6 @@ _SUSPICION: Final[tuple[Clause, ...]] = (
     "distinct",
 )
 _VAGUE: Final = frozenset({"wrong_expression", "wrong_tables", "wrong_condition"})
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """``clause``: where, or "" when no single clause is to blame. ``confirmed``: putting the reference's clause in its
-    place makes the answer right on the counterexample. ``parameters``: what a text about it may mention, taken from
-    the learner's own query or from counts; never a part of the reference.
-    """
-
-    kind: MistakeKind
-    clause: Clause | Literal[""]
-    confirmed: bool = False
-    parameters: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def locate(

@@ -15,6 +15,7 @@ from services.kernel.sql.dataset import render_literal
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.layout import Layout, TableLayout
 from services.kernel.sql.results import ResultSet
+from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import quote_identifier
 
 if TYPE_CHECKING:
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
 
 _SLOT = "qc_slot"
 _POLL_SECONDS = 0.05
-
-
-def connect(*, optimize: bool = True) -> DuckDBPyConnection:
-    """A fresh in-memory DuckDB that reaches nothing outside itself.
-
-    ``optimize``: on a handful of rows optimising a query costs more than it saves.
-    """
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
-    connection.execute(
-        ("" if optimize else "PRAGMA disable_optimizer;")
-        + "SET TimeZone='UTC'; SET python_enable_replacements=false; SET enable_external_access=false;"
-        "SET lock_configuration=true"
-    )
-    return connection
 
 
 class Watchdog:
@@ -72,7 +57,7 @@ class InstanceEngine:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._names = {t.table.name: f"qc_rows_{index}" for index, t in enumerate(layout.tables)}
-        self.connection = connect(optimize=False)
+        self.connection = connect_locked(optimize=False)
         self._watchdog = Watchdog(self.connection)
         self._create()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,8 @@ from services.kernel.sql.judge.remarks import remarks_on
 from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Outcome, Verdict
 from services.kernel.sql.judge.search import Found, Search
 from services.kernel.sql.judge.verify import verify
-from services.kernel.sql.locate import Mistake, locate
+from services.kernel.sql.locate import locate
+from services.kernel.sql.mistakes import Mistake
 
 MAX_INSTANCES = 1500
 _SEARCH_SHARE = 0.8  # of the budget; the rest minimises, verifies and locates
@@ -135,7 +137,7 @@ class _Judgement:
         results = search.on_given(instances, self._deadline)
         broken = next((run for run, _ in results if run.failed == "reference"), None)
         if broken is not None:
-            return self._report.verdict("unsupported", "reference_fails", "dataset", detail=str(broken.error))
+            return self._report.verdict("unsupported", "reference_fails", "dataset", detail=_message(broken))
         self._report.datasets = tuple(
             _score(dataset, run, standing) for dataset, (run, standing) in zip(datasets, results, strict=True)
         )
@@ -145,7 +147,7 @@ class _Judgement:
         worst = min(failing, key=lambda n: datasets[n].row_count)
         run, standing = results[worst]
         if run.error is not None:
-            verdict = self._report.verdict("different", "candidate_fails", "dataset", detail=str(run.error))
+            verdict = self._report.verdict("different", "candidate_fails", "dataset", detail=_message(run))
             return self._scored(verdict)
         return self._different(engine, layout, instances[worst], standing, "dataset")
 
@@ -154,7 +156,7 @@ class _Judgement:
             return self._different(engine, layout, found.instance, found.standing, "search")
         if found.sound == 0 and found.error is not None:
             reason = f"{found.error.failed}_fails"
-            return self._report.verdict("unsupported", reason, "none", detail=str(found.error.error))
+            return self._report.verdict("unsupported", reason, "none", detail=_message(found.error))
         return self._accepted("search")
 
     def _accepted(self, method: Method) -> Verdict:
@@ -265,3 +267,12 @@ def _score(dataset: Dataset, run: Run, standing: Standing) -> DatasetScore:
         return DatasetScore(dataset.name, False, "error")
     differs = run.difference is not None and standing is not Standing.UNSETTLED
     return DatasetScore(dataset.name, not differs, run.difference.kind if differs and run.difference else None)
+
+
+def _message(run: Run) -> str:
+    """What the engine said; it wraps its errors in JSON (see ``sandbox.engine``)."""
+    text = str(run.error)
+    try:
+        return str(json.loads(text[text.index("{") :])["exception_message"])
+    except (ValueError, KeyError):
+        return text

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from services.kernel.sql.compare import ComparisonPolicy, Difference, ResultRow
-from services.kernel.sql.dataset import Dataset, JsonRows, encode_value
-from services.kernel.sql.locate import Mistake
+from services.kernel.sql.dataset import Dataset, encode_value
+from services.kernel.sql.mistakes import Mistake
 from services.kernel.sql.results import ResultSet
 from services.kernel.sql.schema import Schema
 
@@ -140,17 +140,6 @@ class Verdict:
             "score": self.score,
             "remarks": list(self.remarks),
         }
-
-
-def complete_rows(dataset: Dataset, schema: Schema) -> JsonRows:
-    """Every table and every column of ``schema``, in its order: the form in which a data set leaves the project."""
-    return {
-        table.name: [
-            {column.name: encode_value(row.get(column.name)) for column in table.columns}
-            for row in dataset.rows(table.name)
-        ]
-        for table in schema.tables
-    }
 
 
 def _rows_to_json(rows: tuple[ResultRow, ...]) -> list[list[Any]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import duckdb
 
 from services.kernel.sql.dataset import Dataset
-from services.kernel.sql.judge.engine import Watchdog, connect
+from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.pair import Pair, Run
 from services.kernel.sql.results import ResultSet
+from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import Schema
 
 
@@ -17,7 +18,7 @@ def verify(pair: Pair, schema: Schema, instance: Instance, deadline: float) -> R
 
     The reference is run both as written and as prepared for ties: the two must tell the same.
     """
-    connection = connect()
+    connection = connect_locked()
     watchdog = Watchdog(connection)
     try:
         Dataset(instance).load(connection, schema)

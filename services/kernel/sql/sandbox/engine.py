@@ -22,7 +22,7 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
-_prepared: list[duckdb.DuckDBPyConnection] = []
+_prepared: dict[bool, list[duckdb.DuckDBPyConnection]] = {True: [], False: []}
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -41,20 +41,28 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def connect_locked() -> duckdb.DuckDBPyConnection:
+def connect_locked(*, optimize: bool = True) -> duckdb.DuckDBPyConnection:
     """A fresh locked in-memory database; tables may still be created and filled by statements.
 
-    In a worker the first ones were opened before it was forked, which saves it some 10 ms each.
+    In a worker the first ones were opened before it was forked, which saves it some 10 ms each. ``optimize``: on a
+    handful of rows optimising a query costs more than it saves, and a locked database cannot change its mind.
     """
-    return _prepared.pop() if _prepared else _open_locked()
+    ready = _prepared[optimize]
+    return ready.pop() if ready else _open_locked(optimize=optimize)
 
 
-def prepare(count: int) -> None:
-    """Opens databases ahead, for the workers forked later: each takes from its own copy."""
-    _prepared.extend(_open_locked() for _ in range(count))
+def prepare() -> None:
+    """Opens databases ahead, for the workers forked later: each takes from its own copy.
+
+    One of each kind: a judgement searches in one that does not optimise and verifies what it found in one that does.
+    """
+    for optimize, ready in _prepared.items():
+        ready.append(_open_locked(optimize=optimize))
 
 
-def _open_locked() -> duckdb.DuckDBPyConnection:
+def _open_locked(*, optimize: bool) -> duckdb.DuckDBPyConnection:
     connection = connect()
+    if not optimize:
+        connection.execute("PRAGMA disable_optimizer")
     lock(connection)
     return connection

@@ -39,10 +39,6 @@ MAX_DESCRIPTORS: Final = 64
 _RECURSION_LIMIT: Final = 6_000
 
 
-# A judgement opens one to search in and one to verify what it found.
-_PREPARED_DATABASES: Final = 2
-
-
 class Zygote:
     def __init__(self, control: socket.socket, tasks: Mapping[str, Task], statm: int) -> None:
         self._control = control
@@ -139,7 +135,7 @@ def _preload() -> None:
     connection = engine.connect_locked()
     connection.execute("SELECT 1").fetchall()
     connection.close()
-    engine.prepare(_PREPARED_DATABASES)
+    engine.prepare()
 
 
 def main() -> None:
