@@ -17,3 +17,9 @@ MODEL_CALLS = _meter.create_counter("querycraft.model.calls", description="Calls
 MODEL_OFFLINE = _meter.create_counter("querycraft.model.offline", description="Answers without a model, by reason")
 MODEL_TOKENS = _meter.create_histogram("gen_ai.client.token.usage", unit="{token}", description="Tokens of one call")
 MODEL_SECONDS = _meter.create_histogram("gen_ai.client.operation.duration", unit="s", description="One call")
+
+METADATA_RUNS = _meter.create_counter("querycraft.metadata.runs", description="Refreshes by status and error type")
+METADATA_SECONDS = _meter.create_histogram("querycraft.metadata.run.duration", unit="s", description="One refresh")
+METADATA_TABLES = _meter.create_counter("querycraft.metadata.tables", description="Tables looked at, by outcome")
+METADATA_CALLS = _meter.create_counter("querycraft.metadata.calls", description="Calls to BigQuery and models, by kind")
+METADATA_EVENTS = _meter.create_counter("querycraft.metadata.events", description="Change events by outcome")

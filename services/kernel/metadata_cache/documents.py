@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from contracts.metadata import ColumnChange
+
 INDEX_OBJECT = "index.json"
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -112,7 +114,10 @@ class Example(_Document):
 
 
 class TableMetadata(_Document):
-    """What the cache knows of one table. ``read_at``: when its schema was read, which decides what is newer."""
+    """What the cache knows of one table. ``read_at``: when its schema was read, which decides what is newer.
+
+    ``change`` and ``column_changes``: what the ``metadata-refreshed`` message about this object says.
+    """
 
     generated_at: AwareDatetime
     table: TableSchema = Field(alias="schema")
@@ -124,6 +129,8 @@ class TableMetadata(_Document):
     size_bytes: int | None = None
     profile_note: str = ""
     examples_note: str = ""
+    change: str = "refreshed"
+    column_changes: tuple[ColumnChange, ...] = ()
 
     def object_metadata(self) -> dict[str, str]:
         return {
