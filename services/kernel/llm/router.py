@@ -177,7 +177,7 @@ class ModelRouter:
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=self._pause,
+            wait=lambda state: min(self._pause(state), terms.remaining),
             retry=retry_if_exception(worth_repeating),
             reraise=True,
         )

@@ -17,19 +17,22 @@ _SHOWN_ANSWER = 4_000
 
 
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema for ``response_json_schema``; titles are noise that costs tokens."""
-    return _without_titles(answer.model_json_schema())
+    """The JSON Schema for ``response_json_schema``. Titles are noise that costs tokens; beside a ``$ref`` the API
+    allows nothing else."""
+    return _lean(answer.model_json_schema())
 
 
-def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+def _lean(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]}
     kept: dict[str, Any] = {}
     for name, value in schema.items():
         if name == "title" and isinstance(value, str):
             continue
         if name in ("properties", "$defs"):
-            kept[name] = {key: _without_titles(inner) for key, inner in value.items()}
+            kept[name] = {key: _lean(inner) for key, inner in value.items()}
         else:
-            kept[name] = _without_titles(value) if isinstance(value, dict) else value
+            kept[name] = _lean(value) if isinstance(value, dict) else value
     return kept
 
 

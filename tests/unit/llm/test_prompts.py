@@ -47,7 +47,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str
-    inner: Inner
+    inner: Inner = Field(description="What is inside.")
     count: int = Field(ge=1)
 
 
@@ -62,6 +62,7 @@ def test_schemas_keep_fields_named_title_and_lose_titles() -> None:
     schema = schema_of(Shape)
     assert set(schema["properties"]) == {"title", "inner", "count"}
     assert "title" not in schema
+    assert schema["properties"]["inner"] == {"$ref": "#/$defs/Inner"}, "the API allows nothing beside it"
     assert schema["properties"]["title"] == {"type": "string"}
     assert schema["$defs"]["Inner"]["properties"] == {"title": {"type": "string"}}
 
