@@ -14,6 +14,7 @@ from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
 from services.generator.domain import OrderDefaults
 from services.generator.handlers import Generation, generate_problems, logged, publish_tip
 from services.generator.models.composer import ModelComposer
+from services.generator.models.tips import ModelTips
 from services.generator.settings import GeneratorSettings
 from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.unit_of_work import Database
@@ -100,5 +101,7 @@ def _handlers(
     log = PostgresWorkerLog(database)
     return {
         JobType.PROBLEM_GENERATION: logged(partial(generate_problems, ports=ports), log),
-        JobType.DAILY_TIP: logged(partial(publish_tip, tips=PostgresTips(database)), log),
+        JobType.DAILY_TIP: logged(
+            partial(publish_tip, tips=PostgresTips(database), write=ModelTips(models.router)), log
+        ),
     }

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,9 @@ from services.generator.ports import (
     Start,
     StoredProblem,
     Tips,
+    TipWriter,
     WorkerLog,
+    WrittenTip,
 )
 from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
@@ -246,7 +248,12 @@ def _nothing_made(outcome: Outcome) -> str:
     return f"no problem could be made: {because}" + (f" (dropped: {reasons})" if reasons else "")
 
 
-async def publish_tip(context: JobContext, tips: Tips) -> JobResult:
+async def offline_tip(day: date, job_id: UUID, deadline: float) -> WrittenTip:
+    tip = tip_of_the_day(day)
+    return WrittenTip({"ko": tip.content.ko, "en": tip.content.en}, tip.category)
+
+
+async def publish_tip(context: JobContext, tips: Tips, write: TipWriter = offline_tip) -> JobResult:
     """Keep the tip of one day; asking again gives the same one.
 
     Raises:
@@ -256,15 +263,13 @@ async def publish_tip(context: JobContext, tips: Tips) -> JobResult:
     kept = await tips.of(day)
     if kept is not None:
         return JobResult({"tip_date": day.isoformat(), **kept, "already_published": True})
-    tip = tip_of_the_day(day)
-    content = {"ko": tip.content.ko, "en": tip.content.en}
+    tip = await write(day, UUID(context.job.job_id), context.deadline)
 
     async def keep(unit: UnitOfWork) -> None:
-        await tips.keep(unit.connection, day, content, tip.category)
+        await tips.keep(unit.connection, day, tip.content, tip.category)
 
-    return JobResult(
-        {"tip_date": day.isoformat(), "content": content, "category": tip.category, "sources": ["offline"]}, keep
-    )
+    told = {"content": dict(tip.content), "category": tip.category, "sources": [tip.source], "fallback": tip.fallback}
+    return JobResult({"tip_date": day.isoformat(), **told}, keep)
 
 
 def logged(handler: JobHandler, log: WorkerLog) -> JobHandler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -102,6 +102,20 @@ class ProblemSets(Protocol):
             TransientError: another job took the set over.
         """
         ...
+
+
+@dataclass(frozen=True)
+class WrittenTip:
+    """``content``: {ko, en}. ``source``: 'model' or 'offline'; ``fallback``: why no model wrote it, or empty."""
+
+    content: Mapping[str, str]
+    category: str
+    source: str = "offline"
+    fallback: str = ""
+
+
+TipWriter = Callable[[date, UUID, float], Awaitable[WrittenTip]]
+"""(day, job id, deadline in monotonic seconds) -> the tip of that day."""
 
 
 class Tips(Protocol):

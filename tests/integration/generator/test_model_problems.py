@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import AsyncIterator, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -13,11 +13,12 @@ from contracts.problems import ProblemPublished
 from services.generator.adapters.composing import compose
 from services.generator.adapters.problem_sets import PostgresProblemSets
 from services.generator.adapters.process import ProcessComposer
-from services.generator.adapters.records import PostgresWorkerLog
+from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
 from services.generator.domain import OrderDefaults
-from services.generator.handlers import Generation, generate_problems, logged
+from services.generator.handlers import Generation, generate_problems, logged, publish_tip
 from services.generator.models.composer import ModelComposer
 from services.generator.models.prompts import PROMPT_VERSION
+from services.generator.models.tips import ModelTips
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import JobRoute, Worker
 from services.kernel.llm.assembly import open_models
@@ -241,3 +242,34 @@ async def test_one_language_is_asked_for_and_published(
     [problem] = await emitted(database, ProblemPublished)
     assert problem.title.ko
     assert (problem.title.en, problem.description.en, problem.hints.en) == ("", "", [])
+
+
+async def put_tip(database: Database, broker: Broker, chosen: LlmSettings) -> dict[str, Any]:
+    models = open_models(chosen, database)
+    handler = partial(publish_tip, tips=PostgresTips(database), write=ModelTips(models.router))
+    worker = Worker(JobRoute(REQUESTS, {"daily_tip": logged(handler, PostgresWorkerLog(database))}), broker, database)
+    job = job_requested("daily_tip", {"tip_date": "2026-11-21"})
+    assert await worker.dispatch(delivery_of(job)) == "ack"
+    await models.close()
+    [end] = await emitted(database, JobSucceeded)
+    result: dict[str, Any] = json.loads(end.result)
+    return result
+
+
+async def test_a_model_writes_the_tip_of_the_day(stub: GeminiStub, database: Database, broker: Broker) -> None:
+    content = {"ko": "조인하기 전에 키가 유일한지 먼저 세어 보세요.", "en": "Count whether the key is unique first."}
+    stub.play(says.good(content))
+    result = await put_tip(database, broker, settings())
+    assert (result["content"], result["sources"], result["fallback"]) == (content, ["model"], "")
+    assert stub.calls == {"gemini-2.5-flash-lite": 1}
+    assert result["category"]
+
+
+async def test_a_tip_that_is_none_is_replaced_offline(stub: GeminiStub, database: Database, broker: Broker) -> None:
+    stub.answer_with(lambda _: says.good({"ko": "English only, sorry, no Korean", "en": "English only, sorry"}))
+    result = await put_tip(database, broker, settings())
+    assert result["sources"] == ["offline"]
+    assert "invalid_output" in result["fallback"]
+    row = await database.fetchrow("SELECT model_used FROM worker_logs WHERE purpose = '' ")
+    assert row is not None
+    assert "offline" in row["model_used"]
