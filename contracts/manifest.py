@@ -26,6 +26,8 @@ WORKERS: dict[str, tuple[JobType, ...]] = {
     "generator": (JobType.PROBLEM_GENERATION, JobType.DAILY_TIP),
     "grader": (JobType.GRADING,),
     "insights": (JobType.REPORT, JobType.PREDICTION),
+    "metadata": (JobType.METADATA_REFRESH,),
+    "assistant": (JobType.TRIAGE, JobType.ANALYSIS, JobType.OPTIMIZATION),
 }
 """Which service serves which job types. A type missing here is refused at the door."""
 
@@ -133,6 +135,7 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription(ScheduleDue, "intake"),
     *(sub for service, types in WORKERS.items() for sub in _worker_subscriptions(service, types)),
     Subscription(ProblemPublished, "grader"),
+    Subscription(ProblemPublished, "assistant"),
     Subscription(ProblemPublished, "insights"),
     Subscription(SubmissionGraded, "insights"),
     Subscription(JobSucceeded, "notifier"),

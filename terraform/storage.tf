@@ -27,6 +27,13 @@ resource "google_storage_bucket_iam_member" "datasets_reader" {
   member = google_service_account.service["grader"].member
 }
 
+# Base data sets, which analyses and optimizations run on.
+resource "google_storage_bucket_iam_member" "assistant_reader" {
+  bucket = google_storage_bucket.datasets.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.service["assistant"].member
+}
+
 # Model artefacts, reports, and histories to import.
 resource "google_storage_bucket_iam_member" "insights_writer" {
   bucket = google_storage_bucket.datasets.name

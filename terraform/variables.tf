@@ -84,11 +84,26 @@ variable "services" {
       cpu      = "2"
       memory   = "4Gi"
     }
+    metadata = {
+      delivery  = "push"
+      public    = true
+      long_jobs = true
+      cpu       = "1"
+      memory    = "1Gi"
+      secrets   = { GEMINI_API_KEY = "querycraft-gemini-api-key" }
+    }
     insights = {
       delivery = "push"
       public   = true
       cpu      = "2"
       memory   = "2Gi"
+    }
+    assistant = {
+      delivery = "pull"
+      public   = true
+      cpu      = "2"
+      memory   = "2Gi"
+      secrets  = { GEMINI_API_KEY = "querycraft-gemini-api-key" }
     }
   }
 
@@ -135,6 +150,18 @@ variable "metadata_cache_bucket" {
   default = "nlq-metadata-cache"
 }
 
+variable "metadata_targets" {
+  type        = list(string)
+  default     = ["nlq-ex.test_dataset.events_20210131"]
+  description = "Data sets (project.dataset) and tables (project.dataset.table) whose metadata is kept fresh."
+}
+
+variable "eventarc_audience" {
+  type        = string
+  default     = ""
+  description = "Address of the metadata service, which Eventarc's tokens are for: known after the first apply (output metadata_url). Empty: no Eventarc triggers, the log sink alone tells of changes."
+}
+
 variable "schedules" {
   description = "Cron lines in their own time zone; each publishes schedule-due under its name. Names are those of intake's cron table."
   type = map(object({
@@ -144,6 +171,7 @@ variable "schedules" {
   default = {
     "daily-problems-pa"     = { cron = "0 1 * * *", time_zone = "Asia/Seoul" }
     "daily-problems-stream" = { cron = "0 1 * * *", time_zone = "Asia/Seoul" }
+    "metadata-refresh"      = { cron = "0 17 * * *", time_zone = "Etc/UTC" }
   }
 }
 

@@ -88,7 +88,7 @@ def test_it_is_formatted() -> None:
 @needs_terraform
 def test_rights_and_subscriptions_come_from_the_manifest(tmp_path: Path) -> None:
     values = _evaluate(tmp_path, ["publishers", "own_subscriptions", "outside_grants", "secrets", "push_audience"])
-    deployed = {"intake", "generator", "grader", "insights", "notifier"}
+    deployed = {"intake", "generator", "grader", "insights", "metadata", "assistant", "notifier"}
     assert set(values["publishers"]) == {
         f"{producer}/{topic.name}" for topic in TOPICS for producer in topic.producers if producer in deployed
     }
@@ -105,11 +105,12 @@ def test_services_get_only_settings_that_exist(tmp_path: Path) -> None:
     from services.generator.settings import GeneratorSettings
     from services.grader.settings import GraderSettings
     from services.intake.settings import IntakeSettings
+    from services.metadata.settings import MetadataSettings
 
     environment = _evaluate(tmp_path, ["environment"])["environment"]
     known = {
-        name for kind in (IntakeSettings, GeneratorSettings, GraderSettings) for name in _environment_names(kind)
-    } | {"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_REGION"}
+        name for kind in (IntakeSettings, GeneratorSettings, GraderSettings, MetadataSettings) for name in _environment_names(kind)
+    } | {"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_REGION", "GCS_BUCKET"}
     given = {name for variables in environment.values() for name in variables}
     assert given <= known, f"no service reads {sorted(given - known)}"
     IntakeSettings(**_as_environment(IntakeSettings, environment["intake"]), database_url="postgresql://x")
@@ -198,9 +199,10 @@ def test_the_clock_publishes_a_schedule_due_message() -> None:
 
 
 def test_cloud_scheduler_has_the_lines_of_the_cron_table() -> None:
-    table = (REPOSITORY / "services/intake/migrations/0001_jobs.py").read_text(encoding="utf-8")
-    insert = table[table.index("INSERT INTO schedules") :]
-    seeded = set(re.findall(r"\('([\w-]+)', '([^']+)', '([^']+)'", insert))
+    seeded: set[tuple[str, str, str]] = set()
+    for migration in (REPOSITORY / "services/intake/migrations").glob("*.py"):
+        _, found, insert = migration.read_text(encoding="utf-8").partition("INSERT INTO schedules")
+        seeded |= set(re.findall(r"\('([\w-]+)', '([^']+)', '([^']+)'", insert if found else ""))
     (schedules,) = (block['"schedules"'] for block in _blocks("variable") if '"schedules"' in block)
     declared_lines = {
         (_unquoted(name), _unquoted(line["cron"]), _unquoted(line["time_zone"]))
