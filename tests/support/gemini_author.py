@@ -20,7 +20,7 @@ _COUNT = re.compile(r"^(?:Write|Repair these) (\d+) problems")
 
 
 def drafts_like_a_models(count: int, *, data_type: str = "pa", seed: int = 4_711, rows: int = 1_000) -> list[Drafted]:
-    """Drafts that pass every check on any data set of ``data_type``."""
+    """Drafts that passed every check on one data set of ``data_type``; nearly all pass on others."""
     request = GenerationRequest(data_type=data_type, count=count, seed=seed, rows=rows)
     return [
         {

@@ -1,6 +1,7 @@
 """A circuit breaker per model: after failures in a row nobody asks it for a while, then one call probes it.
 
-The libraries looked at either let every waiting call through at the end of the pause or tell time by the wall clock.
+purgatory, the kept-up library for asyncio, lets every waiting call through at the end of the pause and tells time by
+the wall clock.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Problems made by models: checked like any other, solved from their text, and replaced offline when models stop."""
 
+import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache, partial
+from itertools import count
 from typing import Any
 
 import pytest
 
-from contracts.jobs import JobSucceeded
+from contracts.jobs import JobRequested, JobSucceeded
 from contracts.problems import ProblemPublished
 from services.generator.adapters.composing import compose
 from services.generator.adapters.problem_sets import PostgresProblemSets
@@ -29,7 +31,7 @@ from tests.integration.generator.conftest import REQUESTS
 from tests.support import gemini_stub as says
 from tests.support.gemini_author import Author, Drafted, drafts_like_a_models
 from tests.support.gemini_stub import GeminiStub
-from tests.support.services import delivery_of, emitted, job_requested
+from tests.support.services import delivery_of, emitted, job_requested, until
 
 
 @cache
@@ -61,12 +63,13 @@ def settings(**changes: Any) -> LlmSettings:
 
 
 @pytest.fixture
-async def run(database: Database, broker: Broker, objects: GoogleCloudStorage) -> AsyncIterator[Any]:
-    """``await run({"count": 3}, settings(...))`` runs one job and gives its result."""
+async def make_worker(
+    database: Database, broker: Broker, objects: GoogleCloudStorage
+) -> AsyncIterator[Callable[[LlmSettings], Worker]]:
     opened = []
 
-    async def start(order: dict[str, Any], chosen: LlmSettings | None = None) -> dict[str, Any]:
-        models = open_models(chosen or settings(), database)
+    def make(chosen: LlmSettings) -> Worker:
+        models = open_models(chosen, database)
         opened.append(models)
         ports = Generation(
             composer=ModelComposer(models.router, ProcessComposer(compose)),
@@ -75,21 +78,29 @@ async def run(database: Database, broker: Broker, objects: GoogleCloudStorage) -
             defaults=OrderDefaults(count=3, max_count=50, rows=1_000),
             long_count=20,
         )
+        handler = logged(partial(generate_problems, ports=ports), PostgresWorkerLog(database))
+        return Worker(JobRoute(REQUESTS, {"problem_generation": handler}), broker, database)
 
-        async def handler(context: Any) -> Any:
-            return await generate_problems(context, ports)
+    yield make
+    for models in opened:
+        await models.close()
 
-        handlers = {"problem_generation": logged(handler, PostgresWorkerLog(database))}
-        worker = Worker(JobRoute(REQUESTS, handlers), broker, database)
-        job = job_requested("problem_generation", {"data_type": "pa", "seed": 11, **order})
-        assert await worker.dispatch(delivery_of(job)) == "ack"
+
+def ordered(order: dict[str, Any]) -> JobRequested:
+    return job_requested("problem_generation", {"data_type": "pa", "seed": 11, **order})
+
+
+@pytest.fixture
+def run(make_worker: Callable[[LlmSettings], Worker], database: Database) -> Any:
+    """``await run({"count": 3}, settings(...))`` runs one job and gives its result."""
+
+    async def start(order: dict[str, Any], chosen: LlmSettings | None = None) -> dict[str, Any]:
+        assert await make_worker(chosen or settings()).dispatch(delivery_of(ordered(order))) == "ack"
         [end] = await emitted(database, JobSucceeded)
         result: dict[str, Any] = json.loads(end.result)
         return result
 
-    yield start
-    for models in opened:
-        await models.close()
+    return start
 
 
 async def test_models_write_and_a_reader_agrees(
@@ -242,6 +253,35 @@ async def test_one_language_is_asked_for_and_published(
     [problem] = await emitted(database, ProblemPublished)
     assert problem.title.ko
     assert (problem.title.en, problem.description.en, problem.hints.en) == ("", "", [])
+
+
+async def test_a_worker_stopped_half_way_goes_on_where_it_was(
+    stub: GeminiStub, drafts: list[Drafted], make_worker: Callable[[LlmSettings], Worker], database: Database
+) -> None:
+    author = Author(drafts)
+    slow = count()
+    stub.answer_with(lambda request: author(request).after(60.0 if next(slow) == 2 else 0.0))
+    job = ordered({"count": 5})
+    running = asyncio.create_task(make_worker(settings()).dispatch(delivery_of(job)))
+
+    async def first_chunk_is_kept() -> bool:
+        return bool(await database.pool.fetchval("SELECT coalesce(max(chunks), 0) = 1 FROM problem_sets"))
+
+    async def third_call_is_out() -> bool:
+        return stub.calls.total() == 3
+
+    await until(first_chunk_is_kept)
+    await until(third_call_is_out)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    stub.answer_with(Author(drafts[3:]))
+    assert await make_worker(settings()).dispatch(delivery_of(job, 2)) == "ack"
+    published = await emitted(database, ProblemPublished)
+    assert [problem.reference_sql for problem in published[:3]] == [draft["sql"] for draft in drafts[:3]]
+    assert len({problem.reference_sql for problem in published}) == 5
+    assert "Write 2 problems" in stub.requests[3].content, "what was kept is not asked for again"
+    assert drafts[0]["title"]["ko"] in stub.requests[3].content
 
 
 async def put_tip(database: Database, broker: Broker, chosen: LlmSettings) -> dict[str, Any]:
