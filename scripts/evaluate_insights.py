@@ -35,7 +35,7 @@ def evaluate(train: History, test: History) -> dict[str, Any]:
         "train_answers": sum(map(len, train.values())),
         "train_learners": len(train),
         "tree_share": knowledge.tree_share,
-        "interval_factor": round(knowledge.spread.factor, 4),
+        "interval_factor": round(knowledge.score_rule.factor, 4),
     }
 
 

@@ -130,7 +130,8 @@ def score_figures(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -
         state = state_after(knowledge, answers[:AFTER])
         coming = answers[AFTER : AFTER + NEXT]
         chances = [knowledge.of_vector(features(state, _item(knowledge, answer), answer.at)) for answer in coming]
-        interval = score(chances, state, knowledge.spread)
+        beliefs = [expected(*belief(state, _item(knowledge, answer))) for answer in coming]
+        interval = score(chances, beliefs, state, knowledge.score_rule)
         observed = sum(answer.correct for answer in coming) / NEXT
         errors.append(abs(interval.mean - observed))
         covered += covers(interval, observed, NEXT)

@@ -71,7 +71,7 @@ def features(state: LearnerState, item: Item, at: float = 0.0) -> list[float]:
         (state.correct + 0.5 * PRIOR_ANSWERS) / (state.answered + PRIOR_ANSWERS),
         log_run(state.run),
         *_skill_features(state, item),
-        1.0 if item.skills == state.last_skills else 0.0,
+        1.0 if item.skills and item.skills == state.last_skills else 0.0,
         math.log1p(tried.correct) if tried else 0.0,
         math.log1p(tried.wrong) if tried else 0.0,
         (1.0 if tried.last_correct else -1.0) if tried else 0.0,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from services.insights.model.features import FEATURES, features
 from services.insights.model.history import Answer, History, columns, walk
 from services.insights.model.items import ItemBank, fit_items
-from services.insights.model.knowledge import Calibration, Knowledge, Linear, Spread
-from services.insights.model.score import fitted_spread
-from services.insights.model.state import LearnerState
+from services.insights.model.knowledge import Calibration, Knowledge, Linear, ScoreRule
+from services.insights.model.score import Case, fitted_rule
+from services.insights.model.state import LearnerState, belief, expected
 from services.insights.model.trees import Trees, exported
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TooLittleHistory(ValueError):
 class _Fold:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    cases: list[tuple[list[list[float]], LearnerState, float]]
+    cases: list[tuple[list[list[float]], Case]]
 
 
 def fit(history: History, *, seed: int = 0) -> Knowledge:
@@ -79,9 +79,9 @@ def fit(history: History, *, seed: int = 0) -> Knowledge:
         trees,
         share,
         _platt(logits, everything[1]),
-        Spread(),
+        ScoreRule(),
     )
-    return replace(knowledge, spread=_spread(knowledge, folds))
+    return replace(knowledge, score_rule=_score_rule(knowledge, folds))
 
 
 def _fold(history: History, learners: Sequence[str], number: int) -> _Fold:
@@ -117,10 +117,11 @@ def _booster(x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        max_iter=120,
-        learning_rate=0.06,
-        max_leaf_nodes=12,
-        min_samples_leaf=100,
+        max_iter=180,
+        learning_rate=0.045,
+        max_leaf_nodes=24,
+        min_samples_leaf=80,
+        max_features=0.4,
         l2_regularization=5.0,
         early_stopping=False,
         random_state=seed,
@@ -150,21 +151,20 @@ def _platt(logits: NDArray[np.float64], y: NDArray[np.float64]) -> Calibration:
     return Calibration(float(model.coef_[0][0]), float(model.intercept_[0]))
 
 
-def _case(
-    state: LearnerState, coming: Sequence[Answer], bank: ItemBank
-) -> tuple[list[list[float]], LearnerState, float]:
+def _case(state: LearnerState, coming: Sequence[Answer], bank: ItemBank) -> tuple[list[list[float]], Case]:
     """What is known before ``coming`` of each of its items, and the share that came out right."""
-    vectors = [features(state, bank.get(answer.item, answer.skills), answer.at) for answer in coming]
-    return vectors, deepcopy(state), sum(answer.correct for answer in coming) / len(coming)
+    items = [bank.get(answer.item, answer.skills) for answer in coming]
+    vectors = [features(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
+    beliefs = [expected(*belief(state, item)) for item in items]
+    return vectors, Case((), beliefs, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
 
 
-def _spread(knowledge: Knowledge, folds: list[_Fold]) -> Spread:
-    """From learners the items never saw: what the model said of the 20 answers after 10, against what came."""
+def _score_rule(knowledge: Knowledge, folds: list[_Fold]) -> ScoreRule:
+    """From learners the items never saw: what was to be expected of the 20 answers after 10, against what came."""
     import numpy as np
 
-    cases = [
-        (knowledge.of_matrix(np.array(vectors)).tolist(), state, observed)
+    return fitted_rule(
+        replace(case, chances=knowledge.of_matrix(np.array(vectors)).tolist())
         for fold in folds
-        for vectors, state, observed in fold.cases
-    ]
-    return fitted_spread(knowledge, cases)
+        for vectors, case in fold.cases
+    )

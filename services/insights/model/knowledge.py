@@ -49,12 +49,19 @@ class Calibration:
 
 
 @dataclass(slots=True)
-class Spread:
-    """How uncertain a mean score is beyond independent answers. ``ability``: the weight of the ability's posterior
-    variance; ``factor``: of the whole deviation, fitted so that 80 % intervals cover 80 % of held-out learners."""
+class ScoreRule:
+    """From chances on single items to a score over several: intercept + ``chance`` * their mean + ``belief`` *
+    the mean of what ability alone leads to expect. Recent form helps with the next answer and misleads about the
+    next twenty; the weights, fitted on held-out learners, say how much. ``factor`` widens or narrows the deviation so
+    that 80 % intervals cover 80 % of them."""
 
-    ability: float = 1.0
-    factor: float = 1.0
+    factor: float = 1.1
+    intercept: float = 0.0
+    chance: float = 0.5
+    belief: float = 0.5
+
+    def mean(self, chance: float, belief: float) -> float:
+        return self.intercept + self.chance * chance + self.belief * belief
 
 
 @dataclass(slots=True)
@@ -66,7 +73,7 @@ class Knowledge:
     trees: Trees | None
     tree_share: float
     calibration: Calibration
-    spread: Spread
+    score_rule: ScoreRule
 
     def probability(self, state: LearnerState, item: Item, at: float = 0.0) -> float:
         """Of a correct answer of this learner to this item now, calibrated, in (0, 1)."""
@@ -92,4 +99,4 @@ class Knowledge:
 def untrained() -> Knowledge:
     """What serves before anything was learnt: the belief's own logit, every item average."""
     weights = [1.0 if name == "shrunk_logit" else 0.0 for name in FEATURES]
-    return Knowledge(ItemBank(0.5, {}, {}), Linear(0.0, weights), None, 0.0, Calibration(), Spread(1.0, 1.1))
+    return Knowledge(ItemBank(0.5, {}, {}), Linear(0.0, weights), None, 0.0, Calibration(), ScoreRule())

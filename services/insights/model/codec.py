@@ -1,0 +1,111 @@
+"""States and fitted models as JSON, and back: checked, so that a damaged artefact is refused, never served."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import astuple
+from typing import Any
+
+from services.insights.model.features import FEATURES
+from services.insights.model.items import ItemBank
+from services.insights.model.knowledge import Calibration, Knowledge, Linear, ScoreRule
+from services.insights.model.population import Population
+from services.insights.model.state import Item, ItemState, LearnerState, SkillState
+from services.insights.model.trees import Trees
+
+FORMAT = 1
+
+
+class BrokenArtefact(ValueError):
+    """These bytes are not a model this service can use; the message says why."""
+
+
+def state_to_json(state: LearnerState) -> str:
+    scalars = [state.answered, state.correct, state.mean, state.variance, state.fast, state.slow, state.run, state.at]
+    document = {
+        "s": scalars,
+        "l": state.last_skills,
+        "k": {name: astuple(skill) for name, skill in state.skills.items()},
+        "i": {name: astuple(item) for name, item in state.items.items()},
+    }
+    return json.dumps(document, separators=(",", ":"))
+
+
+def state_from_json(text: str) -> LearnerState:
+    document = json.loads(text)
+    answered, correct, mean, variance, fast, slow, run, at = document["s"]
+    return LearnerState(
+        *(answered, correct, mean, variance, fast, slow, run, at),
+        last_skills=tuple(document["l"]),
+        skills={name: SkillState(*values) for name, values in document["k"].items()},
+        items={name: ItemState(*values) for name, values in document["i"].items()},
+    )
+
+
+def artefact(knowledge: Knowledge, population: Population) -> bytes:
+    """UTF-8 JSON of the model, sealed with its own digest."""
+    trees = knowledge.trees
+    content = {
+        "format": FORMAT,
+        "features": list(FEATURES),
+        "base": knowledge.bank.base,
+        "skills": knowledge.bank.skills,
+        "items": {
+            item.id: [item.easiness, item.variance, item.answers, list(item.skills), item.skill_easiness]
+            for item in knowledge.bank.items.values()
+        },
+        "linear": [knowledge.linear.intercept, knowledge.linear.weights],
+        "trees": None
+        if trees is None
+        else [trees.baseline, trees.roots, trees.feature, trees.threshold, trees.left, trees.right, trees.value],
+        "tree_share": knowledge.tree_share,
+        "calibration": list(astuple(knowledge.calibration)),
+        "score_rule": list(astuple(knowledge.score_rule)),
+        "population": [population.hours, population.session_minutes, population.paths],
+    }
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "model": text}).encode()
+
+
+def from_artefact(data: bytes) -> tuple[Knowledge, Population]:
+    """Raises BrokenArtefact: damaged, of another format, or without sense."""
+    try:
+        sealed = json.loads(data)
+        text = sealed["model"]
+        if hashlib.sha256(text.encode()).hexdigest() != sealed["sha256"]:
+            raise BrokenArtefact("the model's digest does not match its content")
+        return _read(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, BrokenArtefact):
+            raise
+        raise BrokenArtefact(f"the model cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read(content: dict[str, Any]) -> tuple[Knowledge, Population]:
+    if content["format"] != FORMAT or tuple(content["features"]) != FEATURES:
+        raise BrokenArtefact("the model was fitted by another version of this service; run a refit")
+    items = {
+        name: Item(name, float(easiness), float(variance), float(answers), tuple(skills), float(prior))
+        for name, (easiness, variance, answers, skills, prior) in content["items"].items()
+    }
+    trees = Trees(*content["trees"]) if content["trees"] is not None else None
+    if trees is not None:
+        trees.check(len(FEATURES))
+    intercept, weights = content["linear"]
+    if len(weights) != len(FEATURES):
+        raise BrokenArtefact("the linear part has another width than the features")
+    numbers = [intercept, *weights, *content["calibration"], *content["score_rule"], content["base"]]
+    if not all(math.isfinite(number) for number in numbers):
+        raise BrokenArtefact("the model holds numbers that are not finite")
+    knowledge = Knowledge(
+        ItemBank(content["base"], content["skills"], items),
+        Linear(intercept, weights),
+        trees,
+        content["tree_share"],
+        Calibration(*content["calibration"]),
+        ScoreRule(*content["score_rule"]),
+    )
+    hours, minutes, paths = content["population"]
+    return knowledge, Population(hours, minutes, paths)

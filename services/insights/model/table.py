@@ -1,0 +1,144 @@
+"""All items at once: the features of ``features.py`` as one matrix per learner, in numpy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.insights.model.features import FEATURES, LONGEST_PAUSE, NEVER, PRIOR_ANSWERS, log_run
+from services.insights.model.state import PROBIT, SKILL_VARIANCE, Item, LearnerState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_COLUMN = {name: column for column, name in enumerate(FEATURES)}
+_SKILL_MEANS = (
+    "skill_ability",
+    "skill_variance",
+    "skill_residual",
+    "skill_residual_slow",
+    "skill_run",
+    "skill_correct",
+    "skill_wrong",
+    "skill_new",
+    "skill_age",
+)
+
+
+@dataclass(slots=True)
+class ItemTable:
+    """``skill_of`` and ``item_of`` list the memberships, ordered by item; ``share``: one over the item's skills."""
+
+    items: Sequence[Item]
+    skills: dict[str, int]
+    rows: dict[str, int]
+    constant: NDArray[np.float64]
+    skill_of: NDArray[np.intp]
+    item_of: NDArray[np.intp]
+    share: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> ItemTable:
+        import numpy as np
+
+        skills: dict[str, int] = {}
+        skill_of, item_of, share = [], [], []
+        constant = np.zeros((len(items), 4))
+        for row, item in enumerate(items):
+            constant[row] = item.easiness, item.variance, item.skill_easiness, math.log1p(item.answers)
+            for name in item.skills:
+                skill_of.append(skills.setdefault(name, len(skills)))
+                item_of.append(row)
+                share.append(1 / len(item.skills))
+        return cls(
+            items,
+            skills,
+            {item.id: row for row, item in enumerate(items)},
+            constant,
+            np.array(skill_of, dtype=np.intp),
+            np.array(item_of, dtype=np.intp),
+            np.array(share),
+        )
+
+    def matrix(self, state: LearnerState, at: float = 0.0) -> NDArray[np.float64]:
+        """One row of ``FEATURES`` per item, equal to ``features(state, item, at)``."""
+        import numpy as np
+
+        size = len(self.items)
+        x = np.zeros((size, len(FEATURES)))
+        x[:, :4] = self.constant
+        belief = self._skill_columns(x, state)
+        logit = x[:, 0] + state.mean + x[:, _COLUMN["skill_ability"]]
+        x[:, _COLUMN["logit"]] = logit
+        x[:, _COLUMN["shrunk_logit"]] = logit / np.sqrt(1 + PROBIT * (state.variance + x[:, 1] + belief))
+        known = state.at > 0 and at > 0
+        pause = min(max(at - state.at, 0.0), LONGEST_PAUSE) if known else 0.0
+        for name, value in (
+            ("ability", state.mean),
+            ("ability_variance", state.variance),
+            ("residual_fast", state.fast),
+            ("residual_slow", state.slow),
+            ("answered", math.log1p(state.answered)),
+            ("success_rate", (state.correct + 0.5 * PRIOR_ANSWERS) / (state.answered + PRIOR_ANSWERS)),
+            ("run", log_run(state.run)),
+            ("item_age", NEVER),
+            ("pause", math.log1p(pause)),
+            ("pause_known", 1.0 if known else 0.0),
+        ):
+            x[:, _COLUMN[name]] = value
+        self._history_columns(x, state)
+        return x
+
+    def _skill_columns(self, x: NDArray[np.float64], state: LearnerState) -> NDArray[np.float64]:
+        """Fill what depends on skills; returns the variance that they add to the belief."""
+        import numpy as np
+
+        size = len(self.items)
+        per_skill = np.zeros((len(self.skills), len(_SKILL_MEANS)))
+        per_skill[:, 7:] = 1.0, NEVER
+        variances = np.full(len(self.skills), SKILL_VARIANCE)
+        for name, skill in state.skills.items():
+            column = self.skills.get(name)
+            if column is None:
+                continue
+            variances[column] = skill.variance
+            per_skill[column] = (
+                skill.mean,
+                skill.variance,
+                skill.residual,
+                skill.residual_slow,
+                log_run(skill.run),
+                math.log1p(skill.correct),
+                math.log1p(skill.wrong),
+                0.0,
+                math.log1p(state.answered - skill.position),
+            )
+        for position, name in enumerate(_SKILL_MEANS):
+            weights = per_skill[self.skill_of, position] * self.share
+            x[:, _COLUMN[name]] = np.bincount(self.item_of, weights, size)
+        least = np.full(size, np.inf)
+        np.minimum.at(least, self.item_of, per_skill[self.skill_of, 0])
+        x[:, _COLUMN["skill_ability_least"]] = np.where(np.isinf(least), 0.0, least)
+        bare = np.bincount(self.item_of, minlength=size) == 0
+        x[bare, _COLUMN["skill_new"]] = 1.0
+        x[bare, _COLUMN["skill_age"]] = NEVER
+        added: NDArray[np.float64] = np.bincount(self.item_of, variances[self.skill_of] * self.share**2, size).astype(
+            float
+        )
+        return added
+
+    def _history_columns(self, x: NDArray[np.float64], state: LearnerState) -> None:
+        for name, tried in state.items.items():
+            row = self.rows.get(name)
+            if row is None:
+                continue
+            x[row, _COLUMN["item_correct"]] = math.log1p(tried.correct)
+            x[row, _COLUMN["item_wrong"]] = math.log1p(tried.wrong)
+            x[row, _COLUMN["item_last"]] = 1.0 if tried.last_correct else -1.0
+            x[row, _COLUMN["item_seen"]] = 1.0
+            x[row, _COLUMN["item_age"]] = math.log1p(state.answered - tried.position)
+        last = [row for row, item in enumerate(self.items) if item.skills == state.last_skills and item.skills]
+        x[last, _COLUMN["same_skill"]] = 1.0

@@ -1,0 +1,170 @@
+"""Which items to try next, and why, in the model's own terms. Pure: a learner and a catalogue in, a list out.
+
+Utility of an item = fit of the success chance to the target + review of a fading skill + what others did next
+- new concepts beyond one - what the list already holds of its subject and skills (maximal marginal relevance,
+J. Carbonell and J. Goldstein, 1998). The target of .7 follows the requirements.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.insights.catalogue import Catalogue
+from services.insights.learners import Learner
+from services.insights.model.state import SKILL_VARIANCE
+
+TARGET = 0.7
+SHORTLIST = 60
+REVIEW_WEIGHT, PATH_WEIGHT, WEAK_WEIGHT, NEW_PENALTY = 0.25, 0.15, 0.15, 0.2
+REPEATED_SUBJECT, REPEATED_SKILL = 0.04, 0.06
+FADING_DAYS = 7.0
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """``score``: 0..1, higher is better. ``terms``: what the utility is made of."""
+
+    content_id: str
+    score: float
+    chance: float
+    terms: dict[str, float]
+    ko: str
+    en: str
+
+
+def recommend(
+    catalogue: Catalogue, learner: Learner, subjects: Sequence[str] | None, limit: int, now: float
+) -> list[Recommendation]:
+    """At most ``limit`` items that the learner has not seen, best first."""
+    import numpy as np
+
+    rows = [row for row in catalogue.rows(subjects) if catalogue.entries[row].id not in learner.state.items]
+    if not rows:
+        return []
+    matrix = catalogue.table.matrix(learner.state, now)[rows]
+    knowledge = catalogue.model.knowledge
+    rough = np.abs(knowledge.of_matrix(matrix, quick=True) - TARGET)
+    # Half of the shortlist is nearest to the target in each subject in turn, so that none is crowded out.
+    chosen = _shortlist(catalogue, rows, rough.tolist(), max(SHORTLIST, 2 * limit))
+    chances = knowledge.of_matrix(matrix[chosen]).tolist()
+    follows = _paths(catalogue, learner)
+    candidates = [
+        _candidate(catalogue, learner, rows[position], chance, follows, now)
+        for position, chance in zip(chosen, chances, strict=True)
+    ]
+    return _pick(catalogue, candidates, limit)
+
+
+def _shortlist(catalogue: Catalogue, rows: list[int], distance: list[float], size: int) -> list[int]:
+    order = sorted(range(len(rows)), key=distance.__getitem__)
+    by_subject: dict[str, list[int]] = {}
+    for position in order:
+        by_subject.setdefault(catalogue.entries[rows[position]].subject, []).append(position)
+    share = max(1, size // len(by_subject))
+    return [position for positions in by_subject.values() for position in positions[:share]][: 4 * size]
+
+
+@dataclass(slots=True)
+class _Candidate:
+    row: int
+    chance: float
+    terms: dict[str, float]
+    fading: tuple[str, float] | None
+    new: list[str]
+    weak: str | None
+
+
+def _candidate(
+    catalogue: Catalogue, learner: Learner, row: int, chance: float, follows: dict[str, float], now: float
+) -> _Candidate:
+    entry = catalogue.entries[row]
+    fading: tuple[str, float] | None = None
+    weak: tuple[str, float] | None = None
+    new = []
+    for name in entry.skills:
+        skill = learner.state.skills.get(name)
+        if skill is None:
+            new.append(name)
+            continue
+        days = (now - skill.at) / DAY if skill.at > 0 else 0.0
+        if days >= FADING_DAYS and (fading is None or days > fading[1]):
+            fading = name, days
+        if skill.mean < 0 and (weak is None or skill.mean < weak[1]):
+            weak = name, skill.mean
+    certainty = 1 - learner.state.skills[weak[0]].variance / SKILL_VARIANCE if weak else 0.0
+    terms = {
+        "difficulty_fit": 1 - abs(chance - TARGET) / TARGET,
+        "review": REVIEW_WEIGHT * min(1.0, fading[1] / 30) if fading else 0.0,
+        "path": PATH_WEIGHT * follows.get(entry.id, 0.0),
+        "weakness": WEAK_WEIGHT * min(1.0, -weak[1]) * max(certainty, 0.0) if weak else 0.0,
+        # One new concept at a time: the others are its prerequisites, met before. A blank learner has met none.
+        "new_concepts": -NEW_PENALTY * max(0, len(new) - 1) if learner.version else -0.05 * max(0, len(new) - 1),
+    }
+    return _Candidate(row, chance, terms, fading, new, weak[0] if weak else None)
+
+
+def _paths(catalogue: Catalogue, learner: Learner) -> dict[str, float]:
+    """What learners went on to after solving what this one solved: the largest share per item."""
+    follows: dict[str, float] = {}
+    for name, tried in learner.state.items.items():
+        if tried.correct:
+            for following, share in catalogue.model.population.paths.get(name, ()):
+                follows[following] = max(share, follows.get(following, 0.0))
+    return follows
+
+
+def _pick(catalogue: Catalogue, candidates: list[_Candidate], limit: int) -> list[Recommendation]:
+    subjects: Counter[str] = Counter()
+    skills: Counter[str] = Counter()
+    picked = []
+    left = list(candidates)
+    for _ in range(min(limit, len(left))):
+
+        def utility(candidate: _Candidate) -> tuple[float, str]:
+            entry = catalogue.entries[candidate.row]
+            repeated = REPEATED_SUBJECT * subjects[entry.subject]
+            repeated += REPEATED_SKILL * max((skills[name] for name in entry.skills), default=0)
+            return sum(candidate.terms.values()) - repeated, entry.id
+
+        best = max(left, key=utility)
+        left.remove(best)
+        entry = catalogue.entries[best.row]
+        value = utility(best)[0]
+        terms = {**best.terms, "balance": value - sum(best.terms.values())}
+        subjects[entry.subject] += 1
+        skills.update(entry.skills)
+        ko, en = _reason(best)
+        picked.append(Recommendation(entry.id, max(0.0, min(1.0, value / 1.4)), best.chance, terms, ko, en))
+    return picked
+
+
+def _reason(candidate: _Candidate) -> tuple[str, str]:
+    """Every clause states a term that is not zero."""
+    percent = round(100 * candidate.chance)
+    ko = [f"맞힐 확률이 {percent}%로 예상됩니다"]
+    en = [f"your chance of success is about {percent} %"]
+    if candidate.terms["review"] > 0 and candidate.fading:
+        name, days = candidate.fading
+        ko.append(f"'{name}'을(를) {days:.0f}일 동안 풀지 않아 복습할 때입니다")
+        en.append(f"'{name}' was last practised {days:.0f} days ago and is due for review")
+    if candidate.terms["weakness"] > 0 and candidate.weak:
+        ko.append(f"'{candidate.weak}'이(가) 다른 개념보다 약합니다")
+        en.append(f"'{candidate.weak}' is weaker than your other concepts")
+    if candidate.terms["path"] > 0:
+        ko.append("같은 문제를 푼 학습자들이 이어서 푼 문제입니다")
+        en.append("learners who solved what you solved went on to it")
+    if len(candidate.new) == 1:
+        ko.append(f"새 개념은 '{candidate.new[0]}' 하나입니다")
+        en.append(f"it adds one new concept, '{candidate.new[0]}'")
+    elif candidate.new:
+        ko.append(f"새 개념이 {len(candidate.new)}개 있습니다")
+        en.append(f"it holds {len(candidate.new)} new concepts")
+    return ", ".join(ko) + ".", _sentence(en)
+
+
+def _sentence(clauses: list[str]) -> str:
+    text = "; ".join(clauses)
+    return text[0].upper() + text[1:] + "."
