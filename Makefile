@@ -32,6 +32,7 @@ lint: $(STAMP) ## ruff, strict types, import rules, model end dates
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m scripts.model_dates
 
 contracts: $(STAMP) ## stale exports, undecodable examples and incompatible changes fail
 	$(RUN) -m scripts.contracts check

@@ -1,7 +1,7 @@
 """Check the end dates of the models that purposes ask by default: python -m scripts.model_dates [--on DATE]
 
-Warns from 60 days before an end, and of models that the provider's page did not list; fails when a purpose's first
-choice has ended. ``make lint`` runs it.
+Warns from 60 days before an end, of models that have ended (they are skipped) and of those that the provider's page
+did not list; fails when a purpose has no model left. ``make lint`` runs it.
 """
 
 import argparse
@@ -30,10 +30,11 @@ def findings(catalogue: Catalogue, today: date) -> list[Finding]:
 
 def _finding(catalogue: Catalogue, model: Model, today: date) -> Finding | None:
     purposes = ", ".join(catalogue.purposes_of(model.name))
-    leads = any(chain and chain[0] == model.name for chain in catalogue.chains.values())
     if model.ended(today):
+        ends = {each.name: each.ended(today) for each in catalogue.in_use}
+        last = any(model.name in chain and all(ends[name] for name in chain) for chain in catalogue.chains.values())
         advice = "choose another default in services/kernel/llm/catalogue.py"
-        return Finding(leads, f"{model.name} ({purposes}) ended on {model.ends_on}: {advice}")
+        return Finding(last, f"{model.name} ({purposes}) ended on {model.ends_on}: {advice}")
     if model.ends_on is not None and model.ends_on - today <= WARN_BEFORE:
         days = (model.ends_on - today).days
         return Finding(False, f"{model.name} ({purposes}) ends in {days} days, on {model.ends_on}")

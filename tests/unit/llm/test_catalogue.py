@@ -81,7 +81,10 @@ def test_a_model_past_its_end_is_left_out() -> None:
 LEAD = Model("lead", Limits(1, 1, 1), ends_on=date(2026, 12, 1))
 SPARE = Model("spare", Limits(1, 1, 1), ends_on=date(2026, 10, 1))
 UNLISTED = Model("unlisted", Limits(1, 1, 1), listed=False)
-DATED = Catalogue({m.name: m for m in (LEAD, SPARE, UNLISTED)}, {Purpose.TIPS: ("lead", "spare", "unlisted")})
+DATED = Catalogue(
+    {m.name: m for m in (LEAD, SPARE, UNLISTED)},
+    {Purpose.TIPS: ("lead", "spare", "unlisted"), Purpose.HINTS: ("spare", "lead")},
+)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +93,9 @@ DATED = Catalogue({m.name: m for m in (LEAD, SPARE, UNLISTED)}, {Purpose.TIPS: (
         (date(2026, 7, 1), {"unlisted": False}),
         (date(2026, 8, 2), {"spare": False, "unlisted": False}),  # 60 days before
         (date(2026, 10, 2), {"lead": False, "spare": False, "unlisted": False}),
-        (date(2026, 12, 1), {"lead": True, "spare": False, "unlisted": False}),
+        (date(2026, 11, 30), {"lead": False, "spare": False, "unlisted": False}),  # spare ended; lead serves the hints
+        (date(2026, 12, 1), {"lead": True, "spare": True, "unlisted": False}),
     ],
 )
-def test_only_an_ended_first_choice_fails_the_check(today: date, expected: dict[str, bool]) -> None:
+def test_only_a_purpose_without_a_model_fails_the_check(today: date, expected: dict[str, bool]) -> None:
     assert {found.text.split(" ")[0]: found.fatal for found in findings(DATED, today)} == expected
