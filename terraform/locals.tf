@@ -56,6 +56,12 @@ locals {
         QC_PUSH_SERVICE_ACCOUNT = local.push_service_account
       },
       service.long_jobs ? { QC_LAUNCHER = "cloud_run" } : {},
+      name == "metadata" ? {
+        GCS_BUCKET                  = var.metadata_cache_bucket
+        QC_METADATA_TARGETS         = join(",", var.metadata_targets)
+        QC_EVENTARC_AUDIENCE        = var.eventarc_audience
+        QC_EVENTARC_SERVICE_ACCOUNT = "querycraft-eventarc@${var.project_id}.iam.gserviceaccount.com"
+      } : {},
       service.environment,
     )
   }

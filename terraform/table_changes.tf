@@ -83,7 +83,7 @@ resource "google_cloud_run_v2_service_iam_member" "eventarc_calls_metadata" {
 
 resource "google_eventarc_trigger" "bigquery" {
   # UpdateTable alone misses ALTER TABLE, which is logged under the query job that ran it.
-  for_each = local.has_metadata ? toset(["TableService.UpdateTable", "TableService.InsertTable", "TableService.DeleteTable", "JobService.InsertJob", "JobService.Query"]) : toset([])
+  for_each = local.has_metadata && var.eventarc_audience != "" ? toset(["TableService.UpdateTable", "TableService.InsertTable", "TableService.DeleteTable", "JobService.InsertJob", "JobService.Query"]) : toset([])
 
   name            = "querycraft-${lower(replace(each.value, ".", "-"))}"
   location        = var.region
@@ -130,8 +130,18 @@ resource "google_storage_bucket_iam_member" "metadata_cache_writer" {
   member = google_service_account.service["metadata"].member
 }
 
+# Problems are made from companies' own tables, as the cache describes them.
+resource "google_storage_bucket_iam_member" "metadata_cache_reader" {
+  count = local.has_metadata ? 1 : 0
+
+  bucket = google_storage_bucket.metadata_cache[0].name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.service["generator"].member
+}
+
+# Profiles and samples need to read rows, not only to describe tables; grant it per data set where that is too much.
 resource "google_project_iam_member" "metadata_reads_bigquery" {
-  for_each = local.has_metadata ? toset(["roles/bigquery.metadataViewer", "roles/bigquery.jobUser"]) : toset([])
+  for_each = local.has_metadata ? toset(["roles/bigquery.dataViewer", "roles/bigquery.jobUser"]) : toset([])
 
   project = var.project_id
   role    = each.value

@@ -159,7 +159,7 @@ variable "metadata_targets" {
 variable "eventarc_audience" {
   type        = string
   default     = ""
-  description = "Address of the metadata service, which Eventarc's tokens are for: known after the first apply (output metadata_url). Empty: no Eventarc triggers, the log sink alone tells of changes."
+  description = "Address of the metadata service, which Eventarc's tokens are for: known after the first apply (output urls). Empty: no Eventarc triggers, the log sink alone tells of changes."
 }
 
 variable "schedules" {

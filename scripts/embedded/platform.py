@@ -19,12 +19,13 @@ from typing import Literal
 import httpx
 import psycopg
 
+from scripts.embedded.bigquery import BigQueryEmulator
 from scripts.embedded.ports import free_port
 from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.process import SupervisedProcess
 from scripts.embedded.storage import StorageEmulator
 
-SERVICES = ("intake", "generator", "grader", "notifier")
+SERVICES = ("intake", "generator", "grader", "metadata", "notifier", "assistant")
 DATABASE = "querycraft"
 PROJECT = "querycraft-local"
 READY_TIMEOUT_SECONDS = 60.0
@@ -38,7 +39,7 @@ class PlatformError(RuntimeError):
 class Options:
     """``directory``: where state and logs are kept. ``ports``: fixed ports per service, else free ones.
     ``environment``: more settings for every service; ``overrides``: per service. ``modules``: what
-    runs in a service's place, instead of ``services.<name>.main``."""
+    runs in a service's place, instead of ``services.<name>.main``. ``bigquery``: run the BigQuery emulator too."""
 
     directory: Path
     broker: Literal["embedded", "pubsub"] = "embedded"
@@ -48,6 +49,7 @@ class Options:
     environment: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
+    bigquery: bool = False
 
 
 class Platform:
@@ -57,6 +59,7 @@ class Platform:
         self.options = options
         self.postgres = PostgresServer(options.directory / "postgres")
         self.storage = StorageEmulator(options.directory / "storage")
+        self.bigquery = BigQueryEmulator(options.directory / "logs" / "bigquery.log", project=PROJECT)
         self.ports = {name: options.ports.get(name) or free_port() for name in options.services}
         self.identity_key = secrets.token_urlsafe(32)
         self.processes: dict[str, SupervisedProcess] = {}
@@ -77,9 +80,12 @@ class Platform:
         """
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            storage = pool.submit(self.storage.start)
+            emulators = [pool.submit(self.storage.start)]
+            if self.options.bigquery:
+                emulators.append(pool.submit(self.bigquery.start))
             self._prepare_database()
-            storage.result()
+            for emulator in emulators:
+                emulator.result()
         self.seconds["infrastructure"] = time.monotonic() - began
         for name in self.options.services:
             self.processes[name] = SupervisedProcess(
@@ -98,6 +104,7 @@ class Platform:
             process.terminate()
         killed = [name for name, process in self.processes.items() if not process.join(drain_seconds)]
         self.storage.stop()
+        self.bigquery.stop()
         self._stack.close()
         return killed
 
@@ -128,6 +135,7 @@ class Platform:
             "QC_TELEMETRY_DIRECTORY": str(directory / "telemetry"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,
+            **({"BIGQUERY_EMULATOR_HOST": self.bigquery.url} if self.options.bigquery else {}),
             **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
             **self.options.environment,
             **self.options.overrides.get(service, {}),

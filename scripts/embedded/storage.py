@@ -21,7 +21,7 @@ import httpx
 from scripts.embedded.ports import free_port
 from scripts.embedded.process import SupervisedProcess
 
-BUCKETS = ("querycraft-datasets",)
+BUCKETS = ("querycraft-datasets", "nlq-metadata-cache")
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
 

@@ -42,7 +42,7 @@ def test_everything_copied_exists_and_reaches_the_build() -> None:
 def test_every_service_of_the_manifest_runs_after_provisioning(compose: dict[str, Any]) -> None:
     own = {name: service for name, service in compose["services"].items() if name not in _INFRASTRUCTURE}
     workers = {sub.consumer for sub in SUBSCRIPTIONS} | {producer for topic in TOPICS for producer in topic.producers}
-    assert set(own) == workers - {"outside", "cloud-scheduler", "metadata"}
+    assert set(own) == workers - {"outside", "cloud-scheduler"}
     for name, service in own.items():
         assert service["command"] == [f"services.{name}.main"]
         assert service["depends_on"]["provision"]["condition"] == "service_completed_successfully"

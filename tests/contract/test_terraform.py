@@ -108,9 +108,9 @@ def test_services_get_only_settings_that_exist(tmp_path: Path) -> None:
     from services.metadata.settings import MetadataSettings
 
     environment = _evaluate(tmp_path, ["environment"])["environment"]
-    known = {
-        name for kind in (IntakeSettings, GeneratorSettings, GraderSettings, MetadataSettings) for name in _environment_names(kind)
-    } | {"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_REGION", "GCS_BUCKET"}
+    kinds = (IntakeSettings, GeneratorSettings, GraderSettings, MetadataSettings)
+    known = {name for kind in kinds for name in _environment_names(kind)}
+    known |= {"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_REGION", "GCS_BUCKET"}
     given = {name for variables in environment.values() for name in variables}
     assert given <= known, f"no service reads {sorted(given - known)}"
     IntakeSettings(**_as_environment(IntakeSettings, environment["intake"]), database_url="postgresql://x")

@@ -92,12 +92,9 @@ class VersionedStorage(GoogleCloudStorage):
                 return None
             if blob.generation == known:
                 return NotModified()  # an emulator may ignore the condition
-            return Stored(
-                blob.download_as_bytes(
-                    if_generation_match=blob.generation, timeout=TIMEOUT_SECONDS, retry=retry_policy()
-                ),
-                int(blob.generation),
-            )
+            generation = int(blob.generation)  # downloading may forget it
+            data = blob.download_as_bytes(if_generation_match=generation, timeout=TIMEOUT_SECONDS, retry=retry_policy())
+            return Stored(data, generation)
 
         return self._guarded(name, download)
 

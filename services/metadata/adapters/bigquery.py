@@ -102,7 +102,7 @@ class BigQueryWarehouse:
         rows = await self._run(
             table, lambda: list(self._open().list_rows(table, max_results=_SAMPLED_ROWS, **self._bounds()))
         )
-        return [dict(row) for row in rows]
+        return [dict(zip(row.keys(), row.values(), strict=False)) for row in rows]
 
     async def attempt(self, sql: str, described: Described) -> Trial:
         size = described.size_bytes
@@ -142,16 +142,9 @@ class BigQueryWarehouse:
             labels={"service": "querycraft-metadata"},
             **{name: value for name, value in options.items() if value is not None},
         )
-        bounds = self._bounds()
-        return self._open().query_and_wait(
-            sql,
-            job_config=config,
-            api_timeout=bounds["timeout"],
-            wait_timeout=self._limits.timeout,
-            retry=bounds["retry"],
-            job_retry=None,
-            **reading,
-        )
+        # jobs.insert: jobs.query of an emulator reports a failed query as an empty result.
+        job = self._open().query(sql, job_config=config, job_retry=None, **self._bounds())
+        return job.result(job_retry=None, **self._bounds(), **reading)
 
     def _billed(self, limit: int) -> int:
         return max(limit, 10_000_000)  # BigQuery bills no less for a query: https://cloud.google.com/bigquery/pricing
