@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log1p
 
 MAX_CHARACTERS = 4_000
@@ -60,7 +61,7 @@ def opening_of(text: str) -> list[str]:
 
 def opening_terms(text: Text) -> list[str]:
     words = text.opening.split()
-    return [*words, *(f"{first} {second}" for first, second in zip(words, words[1:], strict=False))]
+    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ class TriageModel:
             if head.weights.shape != (len(head.labels), size) or head.bias.shape != (len(head.labels),):
                 raise BrokenModel("the classifier's weights do not fit its labels and features")
             numbers = (head.scale, head.shift, head.unsure_below, head.cut)
-            if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and all(map(math.isfinite, numbers))):
+            if not (
+                np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and all(map(math.isfinite, numbers))
+            ):
                 raise BrokenModel("the classifier's weights are no numbers")
 
     def _features(self, text: Text) -> tuple[Numbers, Numbers, dict[str, list[int]]]:
@@ -129,7 +131,7 @@ class TriageModel:
             words[word] = known
             for index in known:
                 counts[index] += times
-        parts = [_weighted(counts, self._idf, 1.0)]
+        parts: list[tuple[Any, Numbers]] = [_weighted(counts, self._idf, 1.0)]
         base = len(self._vocabulary)
         opened = Counter(base + self._opening[term] for term in opening_terms(text) if term in self._opening)
         parts.append(_weighted(opened, self._idf, OPENING_WEIGHT))
@@ -248,11 +250,11 @@ def probabilities_of(scores: Numbers, head: Head) -> Numbers:
     return normalised
 
 
-def _weighted(counts: Mapping[int, int], idf: Numbers, weight: float) -> tuple[Numbers, Numbers]:
+def _weighted(counts: Mapping[int, int], idf: Numbers, weight: float) -> tuple[Any, Numbers]:
     """Sublinear term frequency times inverse document frequency, scaled to length ``weight``."""
     import numpy as np
 
-    indices: Any = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
+    indices = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
     times = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
     values = (1 + np.log(times)) * idf[indices]
     length = float(np.sqrt((values * values).sum()))

@@ -1,4 +1,4 @@
-"""A taxonomy: the categories and priorities of one kind of request, with the words and examples that tell them apart."""
+"""A taxonomy: the categories and priorities of one kind of request, and the words and examples that tell them apart."""
 
 from __future__ import annotations
 

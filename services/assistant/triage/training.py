@@ -5,13 +5,13 @@ scikit-learn is needed here only, and here it is imported when a training begins
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from services.assistant.triage.features import OPENING_WEIGHT, KeywordGroup, Keywords, opening_of, pieces_of, read
 from services.assistant.triage.model import Head, TriageModel, by_share, probabilities_of
 from services.assistant.triage.taxonomy import Example, Taxonomy
+from services.assistant.triage.training_version import version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,9 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
     vectors = _vectors(body, texts), OPENING_WEIGHT * _vectors(opening, texts)
     hits = csr_matrix(np.array([keywords.vector(read(text)) for text in texts], dtype=np.float32))
     features = hstack([*vectors, hits], format="csr")
-    category = _head(features, _membership(taxonomy.category_names, examples), taxonomy.category_names, taxonomy.multiple)
+    category = _head(
+        features, _membership(taxonomy.category_names, examples), taxonomy.category_names, taxonomy.multiple
+    )
     priority = _head(
         features,
         np.array([[name == example.priority for name in taxonomy.priority_names] for example in examples]),
@@ -72,12 +74,6 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
         category,
         priority,
     )
-
-
-def version_of(taxonomy: Taxonomy, corrections: Sequence[Example]) -> str:
-    """Equal for equal training material."""
-    content = "\n".join([taxonomy.digest, *sorted(example.model_dump_json() for example in corrections)])
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _vectors(vectorizer: Any, texts: Sequence[str]) -> Any:

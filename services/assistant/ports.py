@@ -1,0 +1,64 @@
+"""What the assistant's handlers need from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.assistant.triage.model import TriageModel
+from services.assistant.triage.taxonomy import Example, Taxonomy
+
+
+@dataclass(frozen=True)
+class ModelWord:
+    """What a model said of one text; ``missing``: why nobody said anything, or empty."""
+
+    categories: tuple[str, ...] = ()
+    priority: str = ""
+    model: str = ""
+    missing: str = ""
+
+
+class Classifiers(Protocol):
+    async def get(self, taxonomy: Taxonomy, wait: float) -> TriageModel:
+        """The classifier in use.
+
+        Raises:
+            TransientError: none has been trained within ``wait`` seconds.
+        """
+        ...
+
+
+class SecondOpinion(Protocol):
+    async def ask(self, taxonomy: Taxonomy, text: str, job_id: str, deadline: float) -> ModelWord:
+        """A model's word on ``text``; ``deadline`` in monotonic seconds. Many texts travel in one call."""
+        ...
+
+
+class Corrections(Protocol):
+    async def add(self, taxonomy: Taxonomy, example: Example, corrected_by: str) -> bool:
+        """Remember the right labels of a text; False when these very labels are known already."""
+        ...
+
+    async def all(self, taxonomy: str) -> Sequence[Example]:
+        """Oldest first."""
+        ...
+
+
+class StoredClassifiers(Protocol):
+    async def newest(self, taxonomy: str) -> Sequence[tuple[int, str, bytes, str]]:
+        """(id, version, artefact, digest) of the last few, newest first."""
+        ...
+
+    async def add(self, taxonomy: str, model: TriageModel, artefact: bytes, examples: int) -> None: ...
+
+
+class Trainer(Protocol):
+    async def train(self, taxonomy: Taxonomy, corrections: Sequence[Example]) -> bytes:
+        """A classifier's artefact.
+
+        Raises:
+            TransientError: the training did not come to its end.
+        """
+        ...
