@@ -158,11 +158,11 @@ def _check_decided(verdict: Verdict) -> None:
 
     The reference's errors carry no detail: it may quote the reference.
     """
+    if verdict.reason.endswith("_fails") and verdict.detail.upper().startswith("INTERRUPT"):
+        raise TaskFailed(INTERRUPTED, "the judgement ran out of time")
     if verdict.reason.startswith("reference_"):
         raise TaskFailed(BROKEN_PROBLEM, f"the reference cannot be judged against ({verdict.reason})")
     if verdict.reason == "candidate_fails":
-        if "INTERRUPT" in verdict.detail.upper():
-            raise TaskFailed(INTERRUPTED, "the judgement ran out of time")
         raise database_failure(duckdb.Error(verdict.detail))
     if verdict.outcome == "unsupported":
         raise TaskFailed(UNSUPPORTED, f"the answer cannot be judged ({verdict.reason})")

@@ -1,0 +1,135 @@
+"""What a learner waits for: an answer judged on the problem's stored data sets, as the grader does it.
+
+One answer at a time on one core, beside two bare executions of the same queries; then 20 learners at once.
+"""
+
+import asyncio
+import itertools
+import os
+import statistics
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from contracts.message import json_text
+from contracts.problems import GradingDataSet, LocaleHints, LocaleText
+from services.generator.adapters.composing import to_parquet
+from services.generator.offline.generate import GenerationRequest, generate
+from services.generator.offline.problem import Problem as Made
+from services.generator.verify.examples import wrong_queries
+from services.grader.adapters.base_sets import BaseSets
+from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
+from services.grader.domain import Problem
+from services.kernel.sql.sandbox import engine
+from services.kernel.sql.sandbox.pool import SandboxPool
+from services.kernel.storage import table_object
+
+PROBLEMS = 6
+WRONG_EACH = 6
+LEARNERS = 20
+_BASE = "gs://bench/base"
+
+
+class _Memory:
+    """The base data set where object storage would be: fetching it is not what is measured."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    async def write_once(self, name: str, data: bytes, *, content_type: str) -> str:
+        raise NotImplementedError("a benchmark writes nothing")
+
+    async def read(self, uri: str) -> bytes:
+        return self._files[uri]
+
+
+def measure(rounds: int = 3) -> dict[str, Any]:
+    """Milliseconds per answer. Every answer here is told by a stored data set, or has the reference's own tree."""
+    made = generate(GenerationRequest("pa", PROBLEMS, seed=11, rows=5_000, problem_date=date(2026, 11, 21))).problems
+    answers = [(problem, sql) for problem in made for sql in _ordinary(problem)]
+    return {
+        "answers": len(answers) * rounds,
+        "one_core": asyncio.run(_one_core(made, answers, rounds)),
+        "crowd": asyncio.run(_crowd(made, answers)),
+    }
+
+
+def _ordinary(problem: Made) -> Sequence[str]:
+    wrong = wrong_queries(problem.schema, problem.datasets, problem.reference_sql, ordered=problem.ordered)
+    return [problem.reference_sql.lower(), *(sql for sql, _ in itertools.islice(wrong, WRONG_EACH))]
+
+
+async def _one_core(made: Sequence[Made], answers: Sequence[tuple[Made, str]], rounds: int) -> dict[str, Any]:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        ours, bare = [], []
+        connection = engine.connect_locked()
+        made[0].base.load(connection, made[0].schema)
+        async with SandboxPool(1, tasks=TASKS) as pool:
+            judge = SandboxJudge(pool, BaseSets(pool, _stored(made), held=8), budget_ms=1_000, at_once=1)
+            for problem, sql in itertools.chain.from_iterable(itertools.repeat(answers, rounds)):
+                began = time.perf_counter()
+                connection.execute(problem.reference_sql).fetchall()
+                connection.execute(sql).fetchall()
+                bare.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                await judge.judge(_as_graded(problem), sql, "duckdb")
+                ours.append(time.perf_counter() - began)
+    finally:
+        os.sched_setaffinity(0, cores)
+    return {"grading": _percentiles(ours), "two_bare_executions": _percentiles(bare)}
+
+
+async def _crowd(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> dict[str, float]:
+    waits: list[float] = []
+    async with SandboxPool(2, max_waiting=64, tasks=TASKS) as pool:
+        judge = SandboxJudge(pool, BaseSets(pool, _stored(made), held=8), budget_ms=1_000, at_once=2)
+
+        async def learner(number: int) -> None:
+            for problem, sql in (answers[(number + step) % len(answers)] for step in range(6)):
+                began = time.perf_counter()
+                await judge.judge(_as_graded(problem), sql, "duckdb")
+                waits.append(time.perf_counter() - began)
+
+        await asyncio.gather(*(learner(number) for number in range(LEARNERS)))
+    return _percentiles(waits)
+
+
+def _stored(made: Sequence[Made]) -> _Memory:
+    files = to_parquet(made[0].schema, made[0].base)
+    return _Memory({table_object(_BASE, table): content for table, content in files.items()})
+
+
+def _as_graded(problem: Made) -> Problem:
+    """The grader's copy, as ``problem-published`` makes it."""
+    base, *small = problem.datasets
+    return Problem(
+        id=uuid.uuid5(uuid.NAMESPACE_OID, problem.reference_sql),
+        data_type=problem.data_type,
+        difficulty=problem.difficulty,
+        tags=problem.tags,
+        title=LocaleText(**problem.title.as_dict()),
+        hints=LocaleHints(ko=[hint.ko for hint in problem.hints], en=[hint.en for hint in problem.hints]),
+        ddl=tuple(problem.schema.ddl()),
+        reference_sql=problem.reference_sql,
+        ordered=problem.ordered,
+        datasets=(
+            GradingDataSet(name="base", kind="base", row_count=base.row_count, uri=_BASE),
+            *(
+                GradingDataSet(name=each.name, kind="small", row_count=each.row_count, inline=json_text(each.to_json()))
+                for each in small
+            ),
+        ),
+    )
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+    return {"p50_ms": round(cuts[49] * 1000, 1), "p95_ms": round(cuts[94] * 1000, 1)}
+
+
+if __name__ == "__main__":
+    print(measure())
