@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log1p
@@ -83,7 +83,7 @@ class Keywords:
     """Keyword hits as numbers: per group the logarithm of its hits in the text and the distinct ones in the opening
     (two at most), and per keyword whether it occurs."""
 
-    GROUP_WEIGHT = 0.6
+    GROUP_WEIGHT = 0.4
     WORD_WEIGHT = 0.15
     """Beside n-gram vectors of length 1. Chosen by cross-validation on training halves."""
 
@@ -102,16 +102,6 @@ class Keywords:
             values.extend(self.WORD_WEIGHT if count else 0.0 for count in counts)
         return values
 
-    def found(self, text: Text) -> list[tuple[str, str]]:
-        """(label, keyword) of every keyword in the text."""
-        return [
-            (group.label, word)
-            for group in self.groups
-            for word, needle in zip(group.keywords, group.needles, strict=True)
-            if needle in text.flat
-        ]
 
-
-Analyzer = Callable[[str], list[str]]
 OPENING_WEIGHT = 0.5
 """Of the opening's vector beside that of the n-grams."""

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from services.assistant.triage.features import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WHY_TERMS = 4
+WORDS_HELD = 20_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class TriageModel:
         self._opening = opening
         self._idf = idf
         self._keywords = Keywords(groups)
+        # Words come back: what they are made of is looked up once.
+        self._known = lru_cache(maxsize=WORDS_HELD)(self._indices_of)
         self.category = category
         self.priority = priority
         self._check()
@@ -120,17 +124,24 @@ class TriageModel:
             ):
                 raise BrokenModel("the classifier's weights are no numbers")
 
-    def _features(self, text: Text) -> tuple[Numbers, Numbers, dict[str, list[int]]]:
+    def _indices_of(self, word: str) -> tuple[int, ...]:
+        """The n-grams of one word that training has seen, one of them as often as it occurs."""
+        vocabulary = self._vocabulary
+        return tuple(vocabulary[piece] for piece in pieces(word) if piece in vocabulary)
+
+    def _features(self, text: Text) -> tuple[Numbers, Numbers, dict[str, tuple[int, ...]]]:
         """Feature numbers, their values, and for each word the n-grams it gave."""
         import numpy as np
 
-        words: dict[str, list[int]] = {}
+        words: dict[str, tuple[int, ...]] = {}
         counts: Counter[int] = Counter()
         for word, times in Counter(text.words).items():
-            known = [self._vocabulary[piece] for piece in pieces(word) if piece in self._vocabulary]
-            words[word] = known
-            for index in known:
-                counts[index] += times
+            words[word] = self._known(word)
+            if times == 1:
+                counts.update(words[word])
+            else:
+                for index in words[word]:
+                    counts[index] += times
         parts: list[tuple[Any, Numbers]] = [_weighted(counts, self._idf, 1.0)]
         base = len(self._vocabulary)
         opened = Counter(base + self._opening[term] for term in opening_terms(text) if term in self._opening)
@@ -141,7 +152,7 @@ class TriageModel:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), words
 
     def _guess(
-        self, head: Head, text: Text, indices: Numbers, values: Numbers, words: Mapping[str, list[int]]
+        self, head: Head, text: Text, indices: Numbers, values: Numbers, words: Mapping[str, tuple[int, ...]]
     ) -> Guess:
         import numpy as np
 
@@ -156,33 +167,37 @@ class TriageModel:
             tuple(head.labels[i] for i in chosen),
             float(probabilities[best]),
             {label: float(p) for label, p in zip(head.labels, probabilities, strict=True)},
-            self._why(head, best, text, dict(zip(indices.tolist(), values.tolist(), strict=True)), words),
+            self._why(
+                head,
+                best,
+                text,
+                dict(zip(indices.tolist(), (head.weights[best, indices] * values).tolist(), strict=True)),
+                words,
+            ),
         )
 
     def _why(
-        self, head: Head, label: int, text: Text, values: Mapping[int, float], words: Mapping[str, list[int]]
+        self, head: Head, label: int, text: Text, added: Mapping[int, float], words: Mapping[str, tuple[int, ...]]
     ) -> tuple[Reason, ...]:
-        weights = head.weights[label]
         reasons = [
             Reason(word, weight, False)
             for word, known in words.items()
-            if (weight := float(sum(weights[i] * values[i] for i in set(known)))) > 0
+            if (weight := sum(added[index] for index in set(known))) > 0
         ]
-        name = head.labels[label]
-        for owner, keyword in self._keywords.found(text):
-            if owner == name:
-                index = self._keyword_index(owner, keyword)
-                reasons.append(Reason(keyword, float(weights[index] * values.get(index, 0.0)), True))
+        reasons += self._keyword_reasons(head.labels[label], text, added)
         reasons.sort(key=lambda reason: (-reason.keyword, -reason.weight))
         return tuple(reasons[:WHY_TERMS])
 
-    def _keyword_index(self, label: str, keyword: str) -> int:
+    def _keyword_reasons(self, name: str, text: Text, added: Mapping[int, float]) -> list[Reason]:
+        """The label's own keywords in the text; what their group adds as a whole is shared among them."""
         index = len(self._vocabulary) + len(self._opening)
+        reasons: list[Reason] = []
         for group in self._keywords.groups:
-            if group.label == label and keyword in group.keywords:
-                return index + 2 + group.keywords.index(keyword)
-            index += 2 + len(group.keywords)
-        raise AssertionError("found() names only its own keywords")
+            found = [i for i, needle in enumerate(group.needles) if needle in text.flat] if group.label == name else []
+            shared = (added.get(index, 0.0) + added.get(index + 1, 0.0)) / max(1, len(found))
+            reasons += [Reason(group.keywords[i], shared + added.get(index + 2 + i, 0.0), True) for i in found]
+            index += 2 + len(group.needles)
+        return [reason for reason in reasons if reason.weight > 0]
 
     def to_bytes(self) -> bytes:
         """A zip of arrays without pickled objects (numpy's npz)."""

@@ -28,7 +28,7 @@ class _Part(BaseModel):
 class Label(_Part):
     """``keywords``: lower case; a Latin one matches the beginning of a word, any other one anywhere."""
 
-    name: str = Field(min_length=1, max_length=80, pattern=r"^[a-z0-9_]+$")
+    name: str = Field(min_length=1, max_length=80, pattern=r"^[^|\s][^|]*$")
     title: LocaleText
     keywords: tuple[str, ...] = ()
     default: bool = False

@@ -25,6 +25,8 @@ MAX_PIECES: Final = 60_000
 MAX_OPENING: Final = 20_000
 COST: Final = 1.0
 """Of the linear support vector machines (C): chosen by cross-validation on training halves."""
+INTERCEPT_SCALING: Final = 3.0
+"""Lets a rare label have a bias of its own at little cost."""
 UNSURE_SHARE: Final = 0.30
 """The least certain share of training texts, held out: as many of the texts to come may be put to a model."""
 SURE_ENOUGH: Final = 0.95
@@ -139,7 +141,9 @@ def _fit(features: Any, truth: Any) -> tuple[Any, Any]:
         wanted = truth[:, index]
         if wanted.all() or not wanted.any() or not features.shape[1]:
             continue
-        machine = LinearSVC(C=COST, loss="hinge", random_state=SEED, max_iter=5_000).fit(features, wanted)
+        machine = LinearSVC(
+            C=COST, loss="hinge", intercept_scaling=INTERCEPT_SCALING, random_state=SEED, max_iter=5_000
+        ).fit(features, wanted)
         weights[index], bias[index] = machine.coef_[0], machine.intercept_[0]
     return weights, bias.astype(np.float32)
 
