@@ -47,7 +47,8 @@ RETURNING id
 """
 _LOCK_LEARNERS = """
 INSERT INTO learners (id, state, activity, last_at, last_position, last_id)
-SELECT id, '{}', '{}', '-infinity', 0, '' FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING
+SELECT id, '{}', '{}', timestamptz '0001-01-01 00:00+00', 0, ''
+FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING
 """
 _READ_LEARNERS = "SELECT * FROM learners WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _ALL_ANSWERS = """

@@ -1,0 +1,120 @@
+"""The insights service's HTTP door: recommendations, score predictions, patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import BaseModel
+
+from services.insights.api.models import (
+    Contents,
+    ContentsRequest,
+    HealthView,
+    PatternsRequest,
+    PatternsView,
+    ProblemView,
+    ScoreRequest,
+    ScoreView,
+)
+from services.insights.insights import Insights
+from services.insights.learners import Cache
+from services.insights.settings import InsightsSettings
+from services.kernel.database.pool import OUTAGE
+from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
+from services.kernel.messaging.push import MAX_PUSH_BYTES
+
+_DESCRIPTION = """What to try next, what score to expect, and how a learner works. Ids nobody has heard of get an
+answer for an average learner, marked `cold_start`. Errors are RFC 9457 problems."""
+JSON = "application/json"
+Answer = Callable[[], Awaitable[BaseModel]]
+
+
+def build_app(insights: Insights, settings: InsightsSettings, ready: Callable[[], Awaitable[None]]) -> FastAPI:
+    most = MAX_PUSH_BYTES if settings.delivery == "push" else MAX_BODY_BYTES
+    app = create_app("QueryCraft insights", _DESCRIPTION, max_body=most)
+    for outage in OUTAGE:
+        app.add_exception_handler(outage, _on_outage)
+    if settings.cors_origins:
+        from fastapi.middleware.cors import CORSMiddleware
+
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "traceparent"],
+            expose_headers=["trace-id"],
+        )
+    app.include_router(_router(insights, Cache(settings.cached_answers)))
+
+    @app.get("/health", tags=["operations"], responses=_problems(503))
+    async def health() -> HealthView:
+        """Which model serves, and how many items it knows of."""
+        catalogue = await insights.catalogue()
+        return HealthView(status="ok", model_id=catalogue.model.id, items=len(catalogue.entries))
+
+    add_health(app, ready)
+    return app
+
+
+def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["insights"])
+
+    async def cached(request: BaseModel, student_id: str, answer: Answer) -> Response:
+        """The same bytes while neither the learner, the items, the model nor the day has changed."""
+        key = (type(request).__name__, request.model_dump_json(), await insights.version(student_id))
+        body = cache.get(key)
+        if body is None:
+            body = (await answer()).model_dump_json().encode()
+            cache.put(key, body)
+        return Response(body, media_type=JSON)
+
+    @router.post(
+        "/recommendations/contents",
+        response_class=Response,
+        responses={200: {"model": Contents}, **_problems(413, 422, 503)},
+    )
+    async def recommend_contents(asked: ContentsRequest) -> Response:
+        """Items the learner has not seen, with a reason for each in Korean and English."""
+        return await cached(
+            asked, asked.student_id, lambda: insights.contents(asked.student_id, asked.subject_ids, asked.limit)
+        )
+
+    @router.post(
+        "/predictions/score",
+        response_class=Response,
+        responses={200: {"model": ScoreView}, **_problems(413, 422, 503)},
+    )
+    async def predict_score(asked: ScoreRequest) -> Response:
+        """The share of correct answers to expect in a subject on a date, with an 80 % interval."""
+        return await cached(
+            asked, asked.student_id, lambda: insights.score(asked.student_id, asked.subject_id, asked.target_date)
+        )
+
+    @router.post(
+        "/analytics/patterns",
+        response_class=Response,
+        responses={200: {"model": PatternsView}, **_problems(413, 422, 503)},
+    )
+    async def analyse_patterns(asked: PatternsRequest) -> Response:
+        """When the learner works and what is strong or weak; what rests on too little is hidden."""
+        return await cached(asked, asked.student_id, lambda: insights.patterns(asked.student_id))
+
+    return router
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {
+            "content": {"application/problem+json": {"schema": ProblemView.model_json_schema()}},
+            "description": "Problem",
+        }
+        for status in statuses
+    }
+
+
+async def _on_outage(_: Request, error: Exception) -> Response:
+    return Problem(
+        503, "database-unreachable", "Try again later", type(error).__name__, headers={"Retry-After": "1"}
+    ).response()
