@@ -16,13 +16,16 @@ _current: ContextVar[Counter[str] | None] = ContextVar("metadata_calls", default
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """Calls made in the body, its tasks and threads included, by kind."""
+    """Calls made in the body, its tasks and threads included, by kind. A run within a run counts for both."""
     calls: Counter[str] = Counter()
+    outer = _current.get()
     token = _current.set(calls)
     try:
         yield calls
     finally:
         _current.reset(token)
+        if outer is not None:
+            outer.update(calls)
 
 
 def count(kind: str) -> None:
