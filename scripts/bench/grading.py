@@ -19,9 +19,9 @@ from services.generator.adapters.composing import to_parquet
 from services.generator.offline.generate import GenerationRequest, generate
 from services.generator.offline.problem import Problem as Made
 from services.generator.verify.examples import wrong_queries
-from services.grader.adapters.base_sets import BaseSets
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.domain import Problem
+from services.kernel.base_sets import BaseSets
 from services.kernel.sql.sandbox import engine
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import table_object

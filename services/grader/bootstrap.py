@@ -11,13 +11,13 @@ from functools import partial
 from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
 from contracts.problems import ProblemPublished
-from services.grader.adapters.base_sets import BaseSets
 from services.grader.adapters.problems import PostgresProblems
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.adapters.submissions import PostgresSubmissions
 from services.grader.handlers import Grading, grade, keeping
 from services.grader.settings import GraderSettings
 from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.base_sets import BaseSets
 from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app

@@ -117,7 +117,7 @@ def _head(features: Any, truth: Any, labels: Sequence[str], multiple: bool) -> H
     raw = Head(tuple(labels), weights, bias, scale, shift, 0.0, multiple)
     probabilities = probabilities_of(held_out, raw)
     unsure_below = min(SURE_ENOUGH, by_share(probabilities.max(axis=1).tolist(), UNSURE_SHARE))
-    cut = _best_cut(probabilities, truth) if multiple else 0.5
+    cut = float(1 / (1 + np.exp(-shift)))  # where the score is zero: the machines' own border
     return Head(tuple(labels), weights, bias, scale, shift, unsure_below, multiple, cut)
 
 
@@ -172,14 +172,3 @@ def _platt(scores: Any, truth: Any) -> tuple[float, float]:
         return 1.0, 0.0
     curve = LogisticRegression(C=1e3).fit(scores.ravel()[:, None], flat)
     return float(curve.coef_[0, 0]), float(curve.intercept_[0])
-
-
-def _best_cut(probabilities: Any, truth: Any) -> float:
-    """The probability from which labels are given, by the share of decisions that are right on held-out texts."""
-    import numpy as np
-
-    cuts = np.arange(0.30, 0.71, 0.05)
-    rights = [float(((probabilities >= cut) == truth).mean()) for cut in cuts]
-    best = max(rights)
-    good = [float(cut) for cut, right in zip(cuts, rights, strict=True) if right >= best - 1e-9]
-    return min(good, key=lambda cut: abs(cut - 0.5))

@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from services.grader.adapters.base_sets import BaseSets
 from services.grader.codes import BROKEN_PROBLEM, INTERRUPTED, NEEDS_BIGQUERY, UNKNOWN_DATA_SET, UNSUPPORTED
 from services.grader.domain import Dialect, Judgement, Problem
 from services.grader.feedback import judgement_of, judgement_of_error
+from services.kernel.base_sets import BaseSets
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.sql.diagnose import explain
 from services.kernel.sql.sandbox.errors import LimitExceeded, TaskFailed, WorkerDied

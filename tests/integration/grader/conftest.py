@@ -14,11 +14,11 @@ from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
 from scripts.embedded.postgres import PostgresServer
 from services.generator.adapters.composing import to_parquet
-from services.grader.adapters.base_sets import BaseSets
 from services.grader.adapters.problems import PostgresProblems
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.adapters.submissions import PostgresSubmissions
 from services.grader.handlers import Grading, grade, keeping
+from services.kernel.base_sets import BaseSets
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import JobRoute, Worker
 from services.kernel.messaging.broker import Broker

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.generator.adapters.composing import to_parquet
-from services.grader.adapters.base_sets import BaseSets
+from services.kernel.base_sets import BaseSets
 from services.kernel.errors import PermanentError
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.sandbox.errors import TaskFailed
