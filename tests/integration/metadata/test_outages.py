@@ -166,7 +166,7 @@ async def test_a_slow_refresher_never_overwrites_a_newer_result(workshop: Worksh
     workshop.run(f"CREATE OR REPLACE TABLE {workshop.table('orders').quoted} (id INT64, note STRING)")
     await workshop.refresh(cache=strict_cache)
     may_go_on.set()
-    assert (await slow).changes == {"superseded": 1}
+    assert not (await slow).failed, "it met the newer result and read the table again"
     await slow_one.close()
     cached = await strict_cache.table(workshop.table("orders"))
     assert cached is not None
@@ -183,7 +183,7 @@ async def test_many_refreshers_at_once_lose_no_table_of_the_index(
         *(workshop.refresh(workshop.table(name), cache=strict_cache) for name in names), return_exceptions=True
     )
     # One that met too many others at the index says so, and the next run makes up for it.
-    assert all(not isinstance(report, BaseException) or isinstance(report, WriteConflict) for report in reports)
+    assert [r for r in reports if isinstance(r, BaseException) and not isinstance(r, WriteConflict)] == []
     await workshop.refresh(cache=strict_cache)
     assert set((await strict_cache.index()).index.tables) == {str(workshop.table(name)) for name in names}
 
