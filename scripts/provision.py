@@ -17,7 +17,7 @@ import asyncpg
 from services.kernel.database.migrations import migrate
 from services.kernel.messaging.provision import provision_embedded
 
-SERVICES = ("intake", "generator", "grader", "metadata", "notifier", "assistant")
+SERVICES = ("intake", "generator", "grader", "insights", "metadata", "notifier", "assistant")
 
 
 def provision(admin_url: str, services: Sequence[str], *, broker: str, project: str = "") -> None:

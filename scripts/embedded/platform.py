@@ -25,7 +25,7 @@ from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.process import SupervisedProcess
 from scripts.embedded.storage import StorageEmulator
 
-SERVICES = ("intake", "generator", "grader", "metadata", "notifier", "assistant")
+SERVICES = ("intake", "generator", "grader", "insights", "metadata", "notifier", "assistant")
 DATABASE = "querycraft"
 PROJECT = "querycraft-local"
 READY_TIMEOUT_SECONDS = 60.0

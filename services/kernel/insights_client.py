@@ -93,7 +93,7 @@ class InsightsClient:
 
     async def patterns(self, student_id: str) -> InsightsAnswer:
         """Raises InsightsRefused."""
-        fallback = {
+        fallback: dict[str, Any] = {
             "preferred_time_slots": None,
             "avg_session_duration": None,
             "peak_hours": None,
