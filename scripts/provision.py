@@ -10,26 +10,39 @@ Safe to repeat and to run from two places at once.
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
-from services.kernel.database.migrations import migrate
+from services.kernel.database.migrations import migrate, prepare
 from services.kernel.messaging.provision import provision_embedded
 
 SERVICES = ("intake", "generator", "grader", "insights", "metadata", "notifier", "assistant")
 
 
-def provision(admin_url: str, services: Sequence[str], *, broker: str, project: str = "") -> None:
-    """Raises psycopg.Error, asyncpg.PostgresError or google.api_core exceptions as the parts say."""
+def provision(
+    admin_url: str,
+    services: Sequence[str],
+    *,
+    broker: str,
+    project: str = "",
+    when_migrated: Callable[[str], None] = lambda service: None,
+) -> None:
+    """Roles, broker, schemas; ``when_migrated`` is told each service that has all it needs to start.
+
+    Raises psycopg.Error, asyncpg.PostgresError or google.api_core exceptions as the parts say.
+    """
     for service in services:
-        migrate(admin_url, service)
+        prepare(admin_url, service)
     if broker == "embedded":
         asyncio.run(_provision_embedded(admin_url, services))
     elif broker == "pubsub":
         from services.kernel.messaging.provision import provision_pubsub
 
         provision_pubsub(project)
+    for service in services:
+        migrate(admin_url, service)
+        when_migrated(service)
 
 
 async def _provision_embedded(admin_url: str, services: Sequence[str]) -> None:

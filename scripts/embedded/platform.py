@@ -6,6 +6,7 @@ The same services and handlers as in the cloud; only their settings differ. Used
 
 import concurrent.futures
 import contextlib
+import importlib
 import os
 import secrets
 import sys
@@ -80,21 +81,13 @@ class Platform:
         """
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            emulators = [pool.submit(self.storage.start)]
+            parts = [pool.submit(self.storage.start), pool.submit(importlib.import_module, "scripts.provision")]
             if self.options.bigquery:
-                emulators.append(pool.submit(self.bigquery.start))
-            self._prepare_database()
-            for emulator in emulators:
-                emulator.result()
-        self.seconds["infrastructure"] = time.monotonic() - began
-        for name in self.options.services:
-            self.processes[name] = SupervisedProcess(
-                name,
-                [sys.executable, "-m", self.options.modules.get(name, f"services.{name}.main")],
-                self._environment(name),
-                self.options.directory / "logs" / f"{name}.log",
-            )
-            self.processes[name].start()
+                parts.append(pool.submit(self.bigquery.start))
+            self._start_postgres()
+            self._provision()
+            for part in parts:
+                part.result()
         self._await_ready()
         self.seconds["ready"] = time.monotonic() - began
 
@@ -108,13 +101,16 @@ class Platform:
         self._stack.close()
         return killed
 
-    def _prepare_database(self) -> None:
+    def _start_postgres(self) -> None:
         # A lease, so that Postgres ends with this process however this process ends.
         self._stack.enter_context(self.postgres.lease())
         with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 admin.execute(f"CREATE DATABASE {DATABASE}")
-        from scripts.provision import provision  # after Postgres is up: importing it costs as much as starting
+
+    def _provision(self) -> None:
+        """Make what the services stand on; each starts as soon as its own part is there."""
+        from scripts.provision import provision  # imported beside the start of Postgres: it takes as long
 
         if self.options.broker == "pubsub":
             os.environ["PUBSUB_EMULATOR_HOST"] = self.options.pubsub_emulator_host  # read by the client library
@@ -123,7 +119,17 @@ class Platform:
             self.options.services,
             broker=self.options.broker,
             project=PROJECT,
+            when_migrated=self._start_service,
         )
+
+    def _start_service(self, name: str) -> None:
+        self.processes[name] = SupervisedProcess(
+            name,
+            [sys.executable, "-m", self.options.modules.get(name, f"services.{name}.main")],
+            self._environment(name),
+            self.options.directory / "logs" / f"{name}.log",
+        )
+        self.processes[name].start()
 
     def _environment(self, service: str) -> dict[str, str]:
         directory = self.options.directory
