@@ -11,7 +11,8 @@ from services.kernel.loops import every
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Service
 from services.notifier.adapters.deliveries import DeliveriesTable
-from services.notifier.adapters.notifications import NotificationsTable, record
+from services.notifier.adapters.notifications import NotificationsTable
+from services.notifier.adapters.recording import record
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.app import Parts, build_app
 from services.notifier.handlers import notifying

@@ -31,8 +31,8 @@ class Filter:
 
 
 class Record(Protocol):
-    async def __call__(self, connection: asyncpg.Connection, notification: Notification) -> bool:
-        """Keep it on the caller's transaction; False when it was already there."""
+    async def __call__(self, connection: asyncpg.Connection, notifications: Sequence[Notification]) -> set[UUID]:
+        """Keep them on the caller's transaction, each once; the ids of those that were not there before."""
         ...
 
 

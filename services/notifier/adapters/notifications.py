@@ -9,24 +9,6 @@ from contracts.problems import LocaleText
 from services.notifier.domain import Audience, Kind, Notification, Severity, Viewer
 from services.notifier.ports import Filter, Stored
 
-_RECORD = """
-WITH told AS (
-    INSERT INTO notifications (id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
-                               stack_trace, project_id, trace_id, occurred_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id, kind, type, audience, user_id, sequence
-), planned AS (
-    INSERT INTO deliveries (notification_id, webhook_id)
-    SELECT told.id, webhooks.id FROM told JOIN webhooks
-        ON webhooks.everything OR told.audience = 'everyone'
-        OR (told.audience = 'user' AND webhooks.user_id = told.user_id)
-    WHERE webhooks.disabled_at IS NULL AND webhooks.min_severity <= $15
-      AND (webhooks.kinds = '{}' OR told.kind = ANY(webhooks.kinds))
-      AND (webhooks.types = '{}' OR told.type = ANY(webhooks.types))
-)
-SELECT sequence FROM told
-"""
 COLUMNS = """sequence, id, kind, type, severity, audience, user_id, about, text_ko, text_en, error_message,
     stack_trace, project_id, trace_id, occurred_at, created_at"""
 _VISIBLE = """($1 OR audience = 'everyone' OR (audience = 'user' AND user_id = $2 AND $2 <> '')
@@ -43,29 +25,6 @@ ORDER BY sequence DESC LIMIT $9
 _ONE = f"SELECT {COLUMNS} FROM notifications WHERE {_VISIBLE} AND id = $4"
 _LATEST = "SELECT coalesce(max(sequence), 0) FROM notifications"
 _PRUNE = "DELETE FROM notifications WHERE created_at < now() - make_interval(days => $1)"
-
-
-async def record(connection: asyncpg.Connection, notification: Notification) -> bool:
-    """See ``ports.Record``. Its deliveries to webhooks are planned with it, so that none can be forgotten."""
-    sequence = await connection.fetchval(
-        _RECORD,
-        notification.id,
-        notification.kind,
-        notification.type,
-        notification.severity,
-        notification.audience,
-        notification.user_id,
-        notification.about,
-        notification.text.ko,
-        notification.text.en,
-        notification.error_message,
-        notification.stack_trace,
-        notification.project_id,
-        notification.trace_id,
-        notification.occurred_at,
-        notification.severity.rank,
-    )
-    return sequence is not None
 
 
 class NotificationsTable:

@@ -7,13 +7,15 @@ import pytest
 
 from contracts import manifest
 from contracts.alerts import NotificationPublished
-from contracts.jobs import JobSucceeded
-from services.kernel.messaging.envelope import unseal
-from tests.integration.notifier.conftest import Running, bearer, new_id, told
+from contracts.jobs import JobFailed, JobSucceeded
+from services.kernel.messaging.broker import Delivery
+from services.kernel.messaging.envelope import Envelope, seal, unseal
+from services.kernel.messaging.outcomes import Done
+from tests.integration.notifier.conftest import Running, Settings, bearer, new_id, running, told
 from tests.support.notifier_events import alert, cancelled, failed, graded, succeeded
 
 
-async def published(notifier: Running, number: int) -> list[NotificationPublished]:
+async def tapped(notifier: Running, number: int) -> list[Envelope]:
     """The next messages on the alerts topic, read as an outsider would."""
     [tap] = [sub for sub in manifest.subscriptions_of("outside") if sub.message is NotificationPublished]
     found = []
@@ -21,9 +23,13 @@ async def published(notifier: Running, number: int) -> list[NotificationPublishe
         while len(found) < number:
             deliveries = await stream.pull(100, 5.0)
             assert deliveries, f"only {len(found)} of {number} were published"
-            found += [unseal(delivery.envelope, NotificationPublished) for delivery in deliveries]
+            found += [delivery.envelope for delivery in deliveries]
             await stream.ack(deliveries)
     return found
+
+
+async def published(notifier: Running, number: int) -> list[NotificationPublished]:
+    return [unseal(envelope, NotificationPublished) for envelope in await tapped(notifier, number)]
 
 
 async def test_every_kind_of_event_is_kept_and_published_once(notifier: Running) -> None:
@@ -91,3 +97,24 @@ async def test_an_id_is_given_to_the_same_fact_only(notifier: Running) -> None:
     job_id = new_id()
     await notifier.publish(failed(job_id=job_id, fence=1), failed(job_id=job_id, fence=2), succeeded(job_id=job_id))
     await told(notifier, 3)
+
+
+async def test_a_fact_told_twice_in_one_batch_is_one_notification_on_each_event_s_own_trace(
+    settings: Settings,
+) -> None:
+    traces = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
+    first, second = failed(user_id="mina"), failed(user_id="mina")
+    async with running(settings(delivery="push", push_emulator=True)) as notifier:  # takes nothing by itself
+        consumer = next(
+            consumer for consumer in notifier.service.consumers if consumer.route.subscription.message is JobFailed
+        )
+        deliveries = [
+            Delivery(seal(message, "test", traceparent=f"00-{trace}-00f067aa0ba902b7-01"), 1)
+            for message, trace in ((first, traces[0]), (first, traces[0]), (second, traces[1]))
+        ]
+        outcomes = await consumer.handle(deliveries)
+        assert [type(outcome) for outcome in outcomes] == [Done] * 3
+        assert await notifier.count() == 2
+        envelopes = await tapped(notifier, 2)
+    told_of = {unseal(envelope, NotificationPublished).about: envelope.traceparent[3:35] for envelope in envelopes}
+    assert told_of == {first.job_id: traces[0], second.job_id: traces[1]}

@@ -9,7 +9,7 @@ import pytest
 
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
-from services.notifier.adapters.notifications import record
+from services.notifier.adapters.recording import record
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.domain import Origin, Severity, decide
 from services.notifier.webhooks.schedule import Delivered, Failed, Outcome, Postponed
@@ -38,10 +38,9 @@ async def webhook_with(database: Database, number: int, user_id: str = "mina") -
     )
     assert made is not None
     async with database.transaction() as unit:
-        for _ in range(number):
-            notification = decide(failed(user_id=user_id), Origin("", ""))
-            assert notification is not None
-            assert await record(unit.connection, notification)
+        decided = [decide(failed(user_id=user_id), Origin("", "")) for _ in range(number)]
+        notifications = [notification for notification in decided if notification is not None]
+        assert len(await record(unit.connection, notifications)) == number
     return made.id
 
 
