@@ -73,7 +73,7 @@ def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
     @router.post(
         "/recommendations/contents",
         response_class=Response,
-        responses={200: {"model": Contents}, **_problems(413, 422, 503)},
+        responses={200: {"model": Contents}, **_problems(400, 413, 422, 503)},
     )
     async def recommend_contents(asked: ContentsRequest) -> Response:
         """Items the learner has not seen, with a reason for each in Korean and English."""
@@ -84,7 +84,7 @@ def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
     @router.post(
         "/predictions/score",
         response_class=Response,
-        responses={200: {"model": ScoreView}, **_problems(413, 422, 503)},
+        responses={200: {"model": ScoreView}, **_problems(400, 413, 422, 503)},
     )
     async def predict_score(asked: ScoreRequest) -> Response:
         """The share of correct answers to expect in a subject on a date, with an 80 % interval."""
@@ -95,7 +95,7 @@ def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
     @router.post(
         "/analytics/patterns",
         response_class=Response,
-        responses={200: {"model": PatternsView}, **_problems(413, 422, 503)},
+        responses={200: {"model": PatternsView}, **_problems(400, 413, 422, 503)},
     )
     async def analyse_patterns(asked: PatternsRequest) -> Response:
         """When the learner works and what is strong or weak; what rests on too little is hidden."""
