@@ -1,0 +1,1 @@
+"""What is slow about a query, and a rewrite that was proved and measured, or none."""

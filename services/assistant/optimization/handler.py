@@ -1,0 +1,102 @@
+"""The optimization job: anti-patterns, the plan, and a rewrite that was proved and measured."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.jobs import JobRequested
+from services.assistant.data import DataRequest, Sources, data_request
+from services.assistant.sandboxed import Sandboxed
+from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
+from services.kernel.jobs.requests import INVALID, json_object, validated
+from services.kernel.sql.guard import Dialect
+from services.kernel.sql.sandbox.limits import Limits
+
+MAX_SQL = 20_000
+
+_REWRITES = {
+    "range_predicates": ("열을 감싼 조건을 범위 조건으로 바꿨습니다", "conditions on wrapped columns became ranges"),
+    "without_distinct": ("필요 없는 DISTINCT 를 없앴습니다", "a needless DISTINCT is gone"),
+    "unnested_subqueries": ("상관 하위 질의를 조인으로 바꿨습니다", "correlated subqueries became joins"),
+    "pushed_down_predicates": ("조건을 읽는 곳 가까이 옮겼습니다", "conditions moved next to what they filter"),
+    "all_rules": ("여러 규칙을 함께 적용했습니다", "several rules were applied together"),
+}
+
+
+class OptimizationRequest(BaseModel):
+    """``partitions``: table -> partitioning column, for naming a missing filter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sql: str = Field(min_length=1, max_length=MAX_SQL)
+    dialect: Dialect = "duckdb"
+    partitions: dict[str, str] = Field(default_factory=dict, max_length=100)
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """The ports of ``optimize_query``. ``budget_ms``: of each rewrite's search by the judge."""
+
+    sources: Sources
+    sandbox: Sandboxed
+    budget_ms: int
+
+
+async def optimize_query(context: JobContext, ports: Optimization) -> JobResult:
+    """Explain what is slow about one query and show a faster one that was proved equal, if there is one.
+
+    Raises:
+        JobFailedError: a field is wrong, the query may not run or does not, or its data set is unknown.
+        TransientError: no sandbox is free.
+    """
+    request, wanted = read_request(context.job)
+    await context.step("collecting data", 20)
+    async with ports.sources.open(wanted) as source:
+        await context.step("analysing the query", 50)
+        payload = {
+            **request.model_dump(),
+            "partitions": {table.lower(): column.lower() for table, column in request.partitions.items()},
+            "ddl": list(source.ddl),
+            "rows": source.rows,
+            "stored": source.stored,
+            "seed": int.from_bytes(hashlib.sha256(request.sql.encode()).digest()[:4]),
+            "budget_ms": ports.budget_ms,
+        }
+        seconds = 20 + 6 * ports.budget_ms // 1_000
+        limits = Limits(wall_seconds=3.0 * seconds, cpu_seconds=seconds)
+        found = await ports.sandbox.run("optimize", payload, limits, request.sql, source.ddl)
+    return JobResult(_result(found, source.name, measured=bool(source.stored or any(source.rows.values()))))
+
+
+def read_request(job: JobRequested) -> tuple[OptimizationRequest, DataRequest]:
+    """The query is SQL, or JSON {"sql", "dialect"?, "partitions"?, and where its data is (see ``DataRequest``)}, any of
+    which ``options`` may hold as well.
+
+    Raises:
+        JobFailedError: names every wrong field.
+    """
+    fields = json_object(job.query) or {"sql": job.query}
+    wanted, rest = data_request(job, fields)
+    if not str(rest.get("sql", "")).strip():
+        raise JobFailedError("sql: the query is empty; write one SELECT statement", code=INVALID)
+    return validated(OptimizationRequest, rest), wanted
+
+
+def _result(found: dict[str, Any], data_set: str, *, measured: bool) -> dict[str, Any]:
+    rewrite = found["rewrite"]
+    if rewrite is not None:
+        ko, en = _REWRITES[rewrite["rewrite"]]
+        speed = rewrite["before_ms"] / max(rewrite["milliseconds"], 1e-6)
+        ko = f"{ko}. 판정기의 전체 탐색에서 차이가 없었고 {speed:.1f}배 빨랐습니다."
+        en = f"{en[0].upper()}{en[1:]}: the judge's full search found no difference; it is {speed:.1f} times as fast."
+    elif not measured:
+        ko = "데이터가 없어 실행 시간을 재지 못했으므로 다시 쓴 질의를 보여 주지 않습니다."
+        en = "There is no data to measure on, so no rewrite is shown."
+    else:
+        ko = "같은 결과가 확인되고 더 빠른 질의를 찾지 못했습니다."
+        en = "No rewrite was both proved equal and measured to be faster, so none is shown."
+    return {"data_set": data_set, **found, "explanation": {"ko": ko, "en": en}}
