@@ -144,6 +144,7 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription(SubmissionGraded, "notifier"),
     Subscription(AlertRaised, "notifier"),
     Subscription(NotificationPublished, "outside"),
+    Subscription(MetadataRefreshed, "generator"),
     Subscription(MetadataRefreshed, "outside"),
 )
 """``outside`` names the taps for readers beyond the platform: people and systems that read

@@ -7,12 +7,14 @@ from functools import partial
 
 from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.metadata import MetadataRefreshed
+from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.composing import compose
 from services.generator.adapters.problem_sets import PostgresProblemSets
 from services.generator.adapters.process import ProcessComposer
 from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
 from services.generator.domain import OrderDefaults
-from services.generator.handlers import Generation, generate_problems, logged, publish_tip
+from services.generator.handlers import Generation, forget_table, generate_problems, logged, publish_tip
 from services.generator.models.composer import ModelComposer
 from services.generator.models.tips import ModelTips
 from services.generator.settings import GeneratorSettings
@@ -27,6 +29,7 @@ from services.kernel.llm.assembly import Models, open_models
 from services.kernel.llm.quota_api import add_quota
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
+from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
 
@@ -42,20 +45,25 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
     foundation = await lay_foundation(NAME, settings)
     database, broker = foundation.database, foundation.broker
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    cache = VersionedStorage(settings.gcs_bucket, settings.google_cloud_project)
+    tables = CachedCompanyTables(MetadataCache(cache))
     models = open_models(settings, database)
     launcher = None if launched else _launcher(settings)
     pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
     route = JobRoute(
         by_message[JobRequested],
-        _handlers(settings, database, objects, models, pass_on),
+        _handlers(settings, database, objects, tables, models, pass_on),
         concurrency=settings.worker_concurrency,
         time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
     )
     project = settings.google_cloud_project
     worker = Worker(route, broker, database, project_id=project)
-    cancellations = Route(by_message[JobCancelled], remember_cancellation)
-    consumers = [Consumer(cancellations, broker, database, project_id=project)]
+    routes = [
+        Route(by_message[JobCancelled], remember_cancellation),
+        Route(by_message[MetadataRefreshed], partial(forget_table, expire=tables.expire)),
+    ]
+    consumers = [Consumer(taken, broker, database, project_id=project) for taken in routes]
     app = create_app(
         "QueryCraft generator",
         "Makes practice problems and tips as jobs; this door is for operations.",
@@ -73,7 +81,7 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
         consumers=consumers,
         workers=[worker],
         app=app,
-        on_close=[*([launcher.close] if launcher else []), models.close, objects.close],
+        on_close=[*([launcher.close] if launcher else []), models.close, objects.close, cache.close],
     )
 
 
@@ -87,6 +95,7 @@ def _handlers(
     settings: GeneratorSettings,
     database: Database,
     objects: GoogleCloudStorage,
+    tables: CachedCompanyTables,
     models: Models,
     pass_on: Callable[[JobContext], Awaitable[None]] | None,
 ) -> dict[str, JobHandler]:
@@ -94,6 +103,7 @@ def _handlers(
         composer=ModelComposer(models.router, ProcessComposer(compose)),
         sets=PostgresProblemSets(database),
         objects=objects,
+        tables=tables,
         defaults=OrderDefaults(settings.default_count, settings.max_count, settings.base_rows),
         long_count=settings.long_count,
         pass_on=pass_on,

@@ -33,12 +33,21 @@ Difficulty = Literal["easy", "medium", "hard", "expert"]
 Locale = Literal["ko", "en", "both"]
 
 
+_COMPANY_TABLE = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]\.\w{1,300}\.[\w -]{1,300}")
+
+
+def is_company_table(data_type: str) -> bool:
+    """Whether it names a BigQuery table that the metadata service may know, not a data set of our own."""
+    return _COMPANY_TABLE.fullmatch(data_type) is not None
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
 class GenerationOrder(BaseModel):
-    """A ``problem_generation`` job. ``daily``: fill the date's scheduled set, once, however often it is asked for.
+    """A ``problem_generation`` job. ``data_type``: a data set of our own, or a company's table as
+    ``project.dataset.table``. ``daily``: fill the date's scheduled set, once, however often it is asked for.
     ``long``: run in a process of its own, without the worker's time limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -57,8 +66,10 @@ class GenerationOrder(BaseModel):
     @field_validator("data_type")
     @classmethod
     def _known_data_type(cls, value: str) -> str:
-        if value not in DATA_TYPES:
-            raise ValueError(f"there is no data set {value[:60]!r}, name one of {', '.join(DATA_TYPES)}")
+        if value not in DATA_TYPES and not is_company_table(value):
+            raise ValueError(
+                f"there is no data set {value[:60]!r}, name one of {', '.join(DATA_TYPES)}, or project.dataset.table"
+            )
         return value
 
     @field_validator("topics")
@@ -124,7 +135,8 @@ def _own_seed(job: JobRequested, fields: Mapping[str, Any]) -> int:
 
 
 def _named_data_type(text: str) -> str:
-    named: set[str] = {word for word in re.findall(r"[a-z_]+", text.lower()) if word in DATA_TYPES}
+    tables = set(re.findall(r"(?<![\w.])[a-z][a-z0-9-]{4,28}[a-z0-9]\.\w+\.[\w-]+", text))
+    named: set[str] = tables or {word for word in re.findall(r"[a-z_]+", text.lower()) if word in DATA_TYPES}
     if len(named) != 1:
         raise JobFailedError(
             f"query: name one data set ({', '.join(DATA_TYPES)}), or write JSON such as "

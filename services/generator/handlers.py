@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import json_text
+from contracts.metadata import MetadataRefreshed
 from contracts.problems import GradingDataSet, ProblemPublished
 from services.generator.domain import (
     BaseSet,
@@ -19,10 +20,12 @@ from services.generator.domain import (
     OrderDefaults,
     ProblemSet,
     day_of,
+    is_company_table,
     read_order,
 )
 from services.generator.offline.tips import tip_of_the_day
 from services.generator.ports import (
+    CompanyTables,
     Composer,
     Composing,
     Fallback,
@@ -60,6 +63,7 @@ class Generation:
     composer: Composer
     sets: ProblemSets
     objects: ObjectStore
+    tables: CompanyTables
     defaults: OrderDefaults
     long_count: int
     pass_on: Callable[[JobContext], Awaitable[None]] | None = None
@@ -126,7 +130,8 @@ async def _compose(
     await context.step("collecting data", COLLECTING)
     known = await ports.sets.known_sql(place.data_type)
     titles = [stored.problem.name for stored in await ports.sets.problems(place)]
-    start = Start(order, place.seed, place.wanted, place.chunks, titles, known, job_id, context.deadline)
+    material = await ports.tables.material(order.data_type) if is_company_table(order.data_type) else None
+    start = Start(order, place.seed, place.wanted, place.chunks, titles, known, job_id, context.deadline, material)
     base: GradingDataSet | None = None
     fallback = ""
     try:
@@ -299,3 +304,8 @@ def logged(handler: JobHandler, log: WorkerLog) -> JobHandler:
         return JobResult(result.result, effects)
 
     return run
+
+
+async def forget_table(message: MetadataRefreshed, _: UnitOfWork, *, expire: Callable[[str], None]) -> None:
+    """A table's metadata changed: the next job about it reads the cache again; other replicas do within the hour."""
+    expire(message.table_id)

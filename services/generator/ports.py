@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import asyncpg
 
 from contracts.problems import GradingDataSet
 from services.generator.domain import BaseSet, Chunk, GenerationOrder, NewProblem, ProblemSet
+
+if TYPE_CHECKING:
+    from services.generator.datasets.profiles import Profile
+    from services.kernel.sql.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,24 @@ class Composing:
 
 
 @dataclass(frozen=True)
+class Material:
+    """A company's table to make problems of: its shape, and what its columns look like."""
+
+    schema: Schema
+    profile: Profile
+
+
+class CompanyTables(Protocol):
+    async def material(self, table_id: str) -> Material:
+        """Raises JobFailedError: nobody knows the table, or it is unsuitable. TransientError: the cache is away."""
+        ...
+
+
+@dataclass(frozen=True)
 class Start:
     """Where to begin: ``chunks`` of the set exist already, with problems of these ``titles``. None of ``known``
-    (normalised SQL) may come again. ``deadline``: monotonic seconds by which all must be made."""
+    (normalised SQL) may come again. ``deadline``: monotonic seconds by which all must be made.
+    ``material``: the company's table that ``order`` names, if any."""
 
     order: GenerationOrder
     seed: int
@@ -37,6 +56,7 @@ class Start:
     known: Collection[str]
     job_id: UUID | None = None
     deadline: float = math.inf
+    material: Material | None = None
 
     @property
     def made(self) -> int:

@@ -11,6 +11,8 @@ from services.kernel.llm.settings import LlmSettings
 class GeneratorSettings(LlmSettings, IdentitySettings):
     dataset_bucket: str = "querycraft-datasets"
     """Where base data sets are kept as Parquet. ``STORAGE_EMULATOR_HOST`` leads to an emulator."""
+    gcs_bucket: str = Field(default="nlq-metadata-cache", validation_alias=AliasChoices("gcs_bucket", "GCS_BUCKET"))
+    """The metadata service's cache: companies' own tables, of which problems can be made."""
     base_rows: int = Field(default=2_000, ge=1_000, le=1_000_000)
     default_count: int = Field(default=5, ge=1, le=300)
     max_count: int = Field(default=300, ge=1, le=1_000)

@@ -156,6 +156,8 @@ def request_of(start: Start) -> GenerationRequest:
         locale=order.locale,
         rows=order.rows,
         problem_date=order.problem_date,
+        schema=start.material.schema if start.material else None,
+        profile=start.material.profile if start.material else None,
     )
 
 

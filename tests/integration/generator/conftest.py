@@ -8,6 +8,8 @@ import pytest
 from contracts import manifest
 from contracts.jobs import JobRequested, JobType
 from scripts.embedded.postgres import PostgresServer
+from scripts.embedded.storage import StorageEmulator
+from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.problem_sets import PostgresProblemSets
 from services.generator.adapters.process import Compose, ProcessComposer
 from services.generator.adapters.records import PostgresTips, PostgresWorkerLog
@@ -17,9 +19,10 @@ from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.context import JobContext
 from services.kernel.jobs.worker import JobRoute, Worker
 from services.kernel.messaging.broker import Broker
+from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.storage import GoogleCloudStorage
 from tests.integration.generator.scripted import Script, compose
-from tests.support.services import broker_of, opened, service_database
+from tests.support.services import broker_of, let_go_of_sockets, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("generator") if s.message is JobRequested)
 
@@ -42,11 +45,28 @@ async def broker(database: Database) -> AsyncIterator[Broker]:
         yield broker
 
 
+@pytest.fixture
+async def cache(storage_emulator: StorageEmulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VersionedStorage]:
+    """The metadata service's bucket."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator.url)
+    store = VersionedStorage("nlq-metadata-cache", "querycraft-test")
+    yield store
+    await store.close()
+    let_go_of_sockets()
+
+
+@pytest.fixture
+def tables(cache: VersionedStorage) -> CachedCompanyTables:
+    return CachedCompanyTables(MetadataCache(cache))
+
+
 MakeWorker = Callable[..., Worker]
 
 
 @pytest.fixture
-def make_worker(database: Database, broker: Broker, objects: GoogleCloudStorage) -> MakeWorker:
+def make_worker(
+    database: Database, broker: Broker, objects: GoogleCloudStorage, tables: CachedCompanyTables
+) -> MakeWorker:
     """``make_worker(Script(...), ...)``, or with another function to compose by."""
 
     def make(
@@ -60,6 +80,7 @@ def make_worker(database: Database, broker: Broker, objects: GoogleCloudStorage)
             composer=ProcessComposer(partial(compose, script) if isinstance(script, Script) else script),
             sets=PostgresProblemSets(database),
             objects=objects,
+            tables=tables,
             defaults=OrderDefaults(count=3, max_count=50, rows=1_000),
             long_count=20,
             pass_on=pass_on,

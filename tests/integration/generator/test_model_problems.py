@@ -12,6 +12,7 @@ import pytest
 
 from contracts.jobs import JobRequested, JobSucceeded
 from contracts.problems import ProblemPublished
+from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.composing import compose
 from services.generator.adapters.problem_sets import PostgresProblemSets
 from services.generator.adapters.process import ProcessComposer
@@ -64,7 +65,7 @@ def settings(**changes: Any) -> LlmSettings:
 
 @pytest.fixture
 async def make_worker(
-    database: Database, broker: Broker, objects: GoogleCloudStorage
+    database: Database, broker: Broker, objects: GoogleCloudStorage, tables: CachedCompanyTables
 ) -> AsyncIterator[Callable[[LlmSettings], Worker]]:
     opened = []
 
@@ -75,6 +76,7 @@ async def make_worker(
             composer=ModelComposer(models.router, ProcessComposer(compose)),
             sets=PostgresProblemSets(database),
             objects=objects,
+            tables=tables,
             defaults=OrderDefaults(count=3, max_count=50, rows=1_000),
             long_count=20,
         )
