@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from services.kernel.sql.dataset import Value, encode_value
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ResultSet:
     truncated: bool = False
 
     @classmethod
-    def fetch(cls, connection: DuckDBPyConnection, sql: str, max_rows: int | None = None) -> ResultSet:
+    def fetch(cls, connection: DuckDBPyConnection, sql: str | Statement, max_rows: int | None = None) -> ResultSet:
         """Runs ``sql`` and reads at most ``max_rows`` rows (all when None); raises duckdb.Error."""
         cursor = connection.execute(sql)
         rows: Sequence[tuple[Value, ...]] = cursor.fetchall() if max_rows is None else cursor.fetchmany(max_rows + 1)

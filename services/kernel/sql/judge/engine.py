@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from services.kernel.sql.dataset import render_literal
@@ -21,7 +22,7 @@ from services.kernel.sql.schema import quote_identifier
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, Statement
 
 _SLOT = "qc_slot"
 _POLL_SECONDS = 0.05
@@ -59,6 +60,8 @@ class InstanceEngine:
         self._names = {t.table.name: f"qc_rows_{index}" for index, t in enumerate(layout.tables)}
         self.connection = connect_locked(optimize=False)
         self._watchdog = Watchdog(self.connection)
+        self._selected: int | None = None
+        self._parsed: dict[str, Statement] = {}
         self._create()
 
     def __enter__(self) -> InstanceEngine:
@@ -131,13 +134,27 @@ class InstanceEngine:
         """Runs ``sql`` on the instance in ``slot``; raises duckdb.Error, an InterruptException past ``deadline``."""
         self._watchdog.deadline = deadline
         try:
-            return ResultSet.fetch(self.connection, f"SET VARIABLE {_SLOT} = {slot};{sql}")
+            if slot != self._selected:
+                self.connection.execute(f"SET VARIABLE {_SLOT} = {slot}")
+                self._selected = slot
+            return ResultSet.fetch(self.connection, self._statement(sql))
         finally:
             self._watchdog.deadline = None
 
+    def _statement(self, sql: str) -> Statement | str:
+        """``sql`` parsed, once for all instances; as it is where it is not one statement."""
+        parsed = self._parsed.get(sql)
+        if parsed is None:
+            statements = self.connection.extract_statements(sql)
+            if len(statements) != 1:
+                return sql
+            self._parsed[sql] = parsed = statements[0]
+        return parsed
 
-def _columns_of(check: str) -> set[str]:
+
+@lru_cache
+def _columns_of(check: str) -> frozenset[str]:
     import sqlglot
     from sqlglot import exp
 
-    return {column.name.lower() for column in sqlglot.parse_one(check, read="duckdb").find_all(exp.Column)}
+    return frozenset(column.name.lower() for column in sqlglot.parse_one(check, read="duckdb").find_all(exp.Column))

@@ -25,7 +25,7 @@ from services.kernel.sql.judge.minimise import Minimiser
 from services.kernel.sql.judge.pair import Pair, Run, Standing, reorderings
 from services.kernel.sql.judge.remarks import remarks_on
 from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Outcome, Verdict
-from services.kernel.sql.judge.search import Found, Search
+from services.kernel.sql.judge.search import OPENING, Found, Search
 from services.kernel.sql.judge.verify import verify
 from services.kernel.sql.locate import locate
 from services.kernel.sql.mistakes import Mistake
@@ -91,11 +91,8 @@ class _Judgement:
         )
 
     def run(self) -> Verdict:
-        if self._request.policy.column_names == "ignore" and self._same():
-            verdict = self._report.verdict("equivalent", "same_tree", "same_tree")
-            return replace(
-                verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
-            )
+        if self._names_are_free and same_query(*self._canonical):
+            return self._accepted("same_tree", "same_tree")
         hints = read_hints([self._reference, self._candidate], self._request.schema)
         layout = plan_layout(self._request.schema, hints)
         rng = random.Random(self._request.seed)
@@ -110,12 +107,22 @@ class _Judgement:
                 return self._accepted("dataset")
             # However slow the machine, a handful of instances must be seen before anything can be said.
             deadline = max(self._search_deadline, time.monotonic() + _LEAST_SECONDS)
-            found = search.run(deadline, MAX_INSTANCES)
+            found = search.run(deadline, OPENING)
+            # The proof comes after the instances that show most differences: it costs more than they do.
+            if not found.standing.is_certain:
+                if self._names_are_free and self._equal_by_rewriting():
+                    self._report.instances = found.tried
+                    return self._accepted("same_tree", "same_tree")
+                found = search.run(deadline, MAX_INSTANCES)
             self._report.instances, self._report.exhausted = found.tried, found.exhausted
             return self._on_found(engine, layout, found)
 
-    def _same(self) -> bool:
-        return same_query(*self._canonical) or equal_by_rewriting(
+    @property
+    def _names_are_free(self) -> bool:
+        return self._request.policy.column_names == "ignore"
+
+    def _equal_by_rewriting(self) -> bool:
+        return equal_by_rewriting(
             self._reference, self._candidate, self._request.schema, keep_order=self._pair.policy.ordered
         )
 
@@ -159,8 +166,8 @@ class _Judgement:
             return self._report.verdict("unsupported", reason, "none", detail=_message(found.error))
         return self._accepted("search")
 
-    def _accepted(self, method: Method) -> Verdict:
-        verdict = self._report.verdict("equivalent", "no_difference_found", method)
+    def _accepted(self, method: Method, reason: str = "no_difference_found") -> Verdict:
+        verdict = self._report.verdict("equivalent", reason, method)
         return replace(
             verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
         )

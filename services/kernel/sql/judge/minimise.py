@@ -23,13 +23,25 @@ class Minimiser:
     """``still_differs`` must accept only instances that are counterexamples in the full sense."""
 
     def __init__(self, layout: Layout, still_differs: StillDiffers, deadline: float) -> None:
-        self._layout, self._still_differs, self._deadline = layout, still_differs, deadline
+        self._layout, self._checked, self._deadline = layout, still_differs, deadline
+        self._agreeing: set[str] = set()
 
     def run(self, instance: Instance) -> Instance:
         """Stops early at the deadline (time.monotonic()), with what it has reached by then."""
         instance = self._fewest_rows(instance)
         simpler = self._plainer(self._fewer_columns(instance))
         return simpler if simpler == instance else self._fewest_rows(simpler)
+
+    def _still_differs(self, candidates: Sequence[Instance]) -> Instance | None:
+        """The first that differs; what agreed once is not run again."""
+        texts = [repr(candidate) for candidate in candidates]
+        fresh = {t: c for t, c in zip(texts, candidates, strict=True) if t not in self._agreeing}
+        found = self._checked(list(fresh.values())) if fresh else None
+        for text, candidate in fresh.items():
+            if candidate is found:
+                break
+            self._agreeing.add(text)
+        return found
 
     def _late(self) -> bool:
         return time.monotonic() >= self._deadline

@@ -136,8 +136,11 @@ class Pair:
 
 
 def reorderings(instance: Instance) -> list[Instance]:
-    """``instance``, its rows reversed, and a few shuffles of them (always the same ones)."""
+    """``instance``, its rows reversed, and those of a few shuffles (always the same ones) that give another order."""
     rng = random.Random(7)
     variants: list[Instance] = [instance, {name: rows[::-1] for name, rows in instance.items()}]
     shuffled = ({name: rng.sample(rows, len(rows)) for name, rows in instance.items()} for _ in range(_SHUFFLES))
-    return [*variants, *shuffled]
+    for variant in shuffled:
+        if variant not in variants:
+            variants.append(variant)
+    return variants

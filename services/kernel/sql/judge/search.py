@@ -15,7 +15,8 @@ from services.kernel.sql.judge.instances import Instance, InstanceMaker
 from services.kernel.sql.judge.pair import Pair, Run, Standing
 from services.kernel.sql.matching import canonical
 
-_BATCHES = (6, 10, 16)  # the first ones small: most differences show at once
+OPENING = 6
+_BATCHES = (OPENING, 10, 16)  # the first ones small: most differences show at once
 _BATCH = 24
 _CORPUS = 24
 _MAX_ERRORS_IN_A_ROW = 60
@@ -72,43 +73,58 @@ class Search:
     def __init__(self, engine: InstanceEngine, pair: Pair, maker: InstanceMaker, rng: random.Random) -> None:
         self._engine, self._pair, self._maker, self._rng = engine, pair, maker, rng
         self._corpus = _Corpus(rng)
-        self._noisy = 0
+        self._noisy = self._failing = 0
+        self._found = Found()
+        self._pending = self._batches()
 
     def run(self, deadline: float, max_instances: int) -> Found:
-        """Searches until a real difference, ``deadline`` (time.monotonic()) or ``max_instances``.
+        """Searches until a real difference, ``deadline`` (time.monotonic()) or ``max_instances`` tried in all.
 
-        A difference by chance is kept in case nothing better comes.
+        A difference by chance is kept in case nothing better comes. Called again, it goes on with the next instances.
         """
-        found = Found()
-        failing = 0
-        for batch in self._batches():
-            sound = self._engine.load(batch)
-            for slot, instance in enumerate(batch):
-                if found.tried >= max_instances or time.monotonic() >= deadline:
-                    found.exhausted = time.monotonic() >= deadline
-                    return found
-                if slot not in sound:
-                    continue
-                found.tried += 1
-                run = self._pair.run(self._engine, slot, deadline)
-                if run.error is not None:
-                    found.error = run
-                    failing += 1
-                    if (failing > _MAX_ERRORS_IN_A_ROW and not found.sound) or _cannot_run(run.error):
-                        return found
-                    continue
-                failing = 0
-                found.sound += 1
-                if run.difference is None:
-                    self._corpus.consider(instance, run)
-                    continue
-                if self._is_noise(run, found):
-                    continue
-                if self._settles(found, instance, deadline):
-                    return found
-                if self._pair.chancy:
-                    self._engine.load(batch)
+        found = self._found
+        for batch in self._pending:
+            if self._run_batch(batch, deadline, max_instances):
+                break
+            if found.tried >= max_instances:
+                break
         return found
+
+    def _run_batch(self, batch: list[Instance], deadline: float, max_instances: int) -> bool:
+        """True when the search is over."""
+        found = self._found
+        sound = self._engine.load(batch)
+        for slot, instance in enumerate(batch):
+            if found.tried >= max_instances or time.monotonic() >= deadline:
+                found.exhausted = time.monotonic() >= deadline
+                return True
+            if slot not in sound:
+                continue
+            found.tried += 1
+            run = self._pair.run(self._engine, slot, deadline)
+            if run.error is not None:
+                if self._gives_up(run):
+                    return True
+                continue
+            self._failing = 0
+            found.sound += 1
+            if run.difference is None:
+                self._corpus.consider(instance, run)
+                continue
+            if self._is_noise(run, found):
+                continue
+            if self._settles(found, instance, deadline):
+                return True
+            if self._pair.chancy:
+                self._engine.load(batch)
+        return False
+
+    def _gives_up(self, run: Run) -> bool:
+        self._found.error = run
+        self._failing += 1
+        return (self._failing > _MAX_ERRORS_IN_A_ROW and not self._found.sound) or (
+            run.error is not None and _cannot_run(run.error)
+        )
 
     def _is_noise(self, run: Run, found: Found) -> bool:
         """A difference of one rounded unit is believed only when it comes often: halves are rare, truncation is not."""
