@@ -21,6 +21,7 @@ from services.kernel.errors import TransientError
 _logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 2.0
+SAMPLE = 30
 OVERLAP_SECONDS = 60.0
 """A transaction's rows become visible after the time they carry: look back further than any transaction lasts."""
 _CHANGED = "SELECT id, subject, title, skills, model_id, gap, information, changed_at FROM items WHERE changed_at >= $1"
@@ -38,13 +39,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """``version`` grows with every change. ``table`` is in the order of ``entries``."""
+    """``version`` grows with every change. ``table`` is in the order of ``entries``. ``samples``: per subject at most
+    30 items that stand for all of it, evenly spread over their easiness."""
 
     version: int
     model: Model
     entries: Sequence[Entry]
     subjects: dict[str, list[int]]
     table: ItemTable
+    samples: dict[str, ItemTable]
     easiness: dict[str, float]
 
     def rows(self, subjects: Sequence[str] | None) -> list[int]:
@@ -61,7 +64,16 @@ def build(version: int, model: Model, entries: Sequence[Entry]) -> Catalogue:
         fitted = model.knowledge.bank.get(entry.id, entry.skills)
         items.append(corrected(fitted, entry.correction if entry.model_id == model.id else None))
         subjects.setdefault(entry.subject, []).append(row)
-    return Catalogue(version, model, entries, subjects, ItemTable.of(items), skill_easiness(model.knowledge.bank))
+    samples = {subject: ItemTable.of(_spread(items, rows)) for subject, rows in subjects.items()}
+    easiness = skill_easiness(model.knowledge.bank)
+    return Catalogue(version, model, entries, subjects, ItemTable.of(items), samples, easiness)
+
+
+def _spread(items: Sequence[Item], rows: Sequence[int]) -> list[Item]:
+    """The middles of ``SAMPLE`` equal parts of the items, ordered by easiness."""
+    ranked = sorted((items[row] for row in rows), key=lambda item: (item.easiness, item.id))
+    size = min(SAMPLE, len(ranked))
+    return [ranked[int((part + 0.5) * len(ranked) / size)] for part in range(size)]
 
 
 class Catalogues:

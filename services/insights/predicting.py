@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from services.insights.catalogue import Catalogue
 from services.insights.learners import Learner
@@ -10,11 +11,25 @@ from services.insights.model.features import FEATURES
 from services.insights.model.score import Score, score
 from services.insights.model.state import ABILITY_VARIANCE, LearnerState
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 ANSWERS = 20
 """A score stands for this many answers of the subject."""
 _BELIEF = FEATURES.index("shrunk_logit")
 DRIFT_A_DAY = 0.004
 """Variance that a day without practice adds to the ability's belief: as much as one answer does."""
+
+
+_STEPS = (
+    ("subject", "과목 문제의 평균 난이도", "how hard the subject is for an average learner"),
+    ("ability", "전반적인 실력", "general ability"),
+    ("skills", "개념별 숙련도와 풀이 이력", "mastery of the subject's concepts and items"),
+    ("trend", "최근 추세", "the recent trend"),
+    ("time", "목표일까지의 시간", "the time until the target date"),
+)
+"""From the model that knows least to the one that knows all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +57,33 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
     """
     import numpy as np
 
-    rows = catalogue.rows([subject])
-    if not rows:
+    table = catalogue.samples.get(subject)
+    if table is None:
         return None
     state = learner.state
     idle = max(0.0, (at - state.at) / 86_400) if state.at > 0 else 0.0
     level = replace(state, fast=0.0, slow=0.0, run=0, skills={}, items={}, last_skills=())
-    skilled = replace(state, fast=0.0, slow=0.0, run=0)
-    steps = [
-        ("subject", LearnerState(), 0.0, "과목 문제의 평균 난이도", "how hard the subject is for an average learner"),
-        ("ability", level, 0.0, "전반적인 실력", "general ability"),
-        ("skills", skilled, 0.0, "개념별 숙련도와 풀이 이력", "mastery of the subject's concepts and items"),
-        ("trend", state, 0.0, "최근 추세", "the recent trend"),
-        ("time", state, at, "목표일까지의 시간", "the time until the target date"),
-    ]
+    then = table.matrix(state, at)
+    now = _without(then, "pause", "pause_known")
+    steady = _without(now, "residual_fast", "residual_slow", "run")
+    matrices = np.vstack([table.matrix(LearnerState()), table.matrix(level), steady, now, then])
+    chances = catalogue.model.knowledge.of_matrix(matrices).reshape(len(_STEPS), -1)
+    beliefs = (1 / (1 + np.exp(-matrices[:, _BELIEF]))).reshape(len(_STEPS), -1)
     rule = catalogue.model.knowledge.score_rule
     before, factors = 0.0, []
-    chances: list[float] = []
-    beliefs: list[float] = []
-    for name, known, when, ko, en in steps:
-        matrix = catalogue.table.matrix(known, when)[rows]
-        chances = catalogue.model.knowledge.of_matrix(matrix).tolist()
-        beliefs = (1 / (1 + np.exp(-matrix[:, _BELIEF]))).tolist()
-        mean = min(max(rule.mean(sum(chances) / len(chances), sum(beliefs) / len(beliefs)), 0.0), 1.0)
+    for (name, ko, en), chance, belief in zip(_STEPS, chances.mean(axis=1), beliefs.mean(axis=1), strict=True):
+        mean = min(max(rule.mean(float(chance), float(belief)), 0.0), 1.0)
         factors.append(Factor(name, mean - before, ko, en))
         before = mean
     variance = min(ABILITY_VARIANCE, state.variance + DRIFT_A_DAY * idle)
     uncertain = replace(state, variance=max(variance, state.variance))
-    return Prediction(score(chances, beliefs, uncertain, rule, ANSWERS), factors, state.answered)
+    return Prediction(
+        score(chances[-1].tolist(), beliefs[-1].tolist(), uncertain, rule, ANSWERS), factors, state.answered
+    )
+
+
+def _without(matrix: NDArray[np.float64], *names: str) -> NDArray[np.float64]:
+    """A copy in which the features ``names`` are zero."""
+    changed = matrix.copy()
+    changed[:, [FEATURES.index(name) for name in names]] = 0.0
+    return changed

@@ -16,7 +16,7 @@ from services.insights.learners import Learner
 from services.insights.model.state import SKILL_VARIANCE
 
 TARGET = 0.7
-SHORTLIST = 60
+SHORTLIST = 40
 REVIEW_WEIGHT, PATH_WEIGHT, WEAK_WEIGHT, NEW_PENALTY = 0.25, 0.15, 0.15, 0.2
 REPEATED_SUBJECT, REPEATED_SKILL = 0.04, 0.06
 FADING_DAYS = 7.0
@@ -41,13 +41,15 @@ def recommend(
     """At most ``limit`` items that the learner has not seen, best first."""
     import numpy as np
 
-    rows = [row for row in catalogue.rows(subjects) if catalogue.entries[row].id not in learner.state.items]
+    seen = {catalogue.table.rows[name] for name in learner.state.items if name in catalogue.table.rows}
+    rows = [row for row in catalogue.rows(subjects) if row not in seen]
     if not rows:
         return []
-    matrix = catalogue.table.matrix(learner.state, now)[rows]
+    matrix = catalogue.table.matrix(learner.state, now)
+    matrix = matrix[rows] if len(rows) < len(matrix) else matrix
     knowledge = catalogue.model.knowledge
     rough = np.abs(knowledge.of_matrix(matrix, quick=True) - TARGET)
-    # Half of the shortlist is nearest to the target in each subject in turn, so that none is crowded out.
+    # Each subject sends those nearest to the target, so that none is crowded out.
     chosen = _shortlist(catalogue, rows, rough.tolist(), max(SHORTLIST, 2 * limit))
     chances = knowledge.of_matrix(matrix[chosen]).tolist()
     follows = _paths(catalogue, learner)

@@ -120,6 +120,7 @@ def _booster(x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Any:
         max_iter=180,
         learning_rate=0.045,
         max_leaf_nodes=24,
+        max_depth=6,
         min_samples_leaf=80,
         max_features=0.4,
         l2_regularization=5.0,

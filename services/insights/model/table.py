@@ -30,7 +30,8 @@ _SKILL_MEANS = (
 
 @dataclass(slots=True)
 class ItemTable:
-    """``skill_of`` and ``item_of`` list the memberships, ordered by item; ``share``: one over the item's skills."""
+    """``skill_of`` and ``item_of`` list the memberships, ordered by item; ``share``: one over the item's skills;
+    ``same``: the items that train exactly these skills."""
 
     items: Sequence[Item]
     skills: dict[str, int]
@@ -39,15 +40,19 @@ class ItemTable:
     skill_of: NDArray[np.intp]
     item_of: NDArray[np.intp]
     share: NDArray[np.float64]
+    same: dict[tuple[str, ...], list[int]]
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> ItemTable:
         import numpy as np
 
         skills: dict[str, int] = {}
+        same: dict[tuple[str, ...], list[int]] = {}
         skill_of, item_of, share = [], [], []
         constant = np.zeros((len(items), 4))
         for row, item in enumerate(items):
+            if item.skills:
+                same.setdefault(item.skills, []).append(row)
             constant[row] = item.easiness, item.variance, item.skill_easiness, math.log1p(item.answers)
             for name in item.skills:
                 skill_of.append(skills.setdefault(name, len(skills)))
@@ -61,6 +66,7 @@ class ItemTable:
             np.array(skill_of, dtype=np.intp),
             np.array(item_of, dtype=np.intp),
             np.array(share),
+            same,
         )
 
     def matrix(self, state: LearnerState, at: float = 0.0) -> NDArray[np.float64]:
@@ -140,5 +146,4 @@ class ItemTable:
             x[row, _COLUMN["item_last"]] = 1.0 if tried.last_correct else -1.0
             x[row, _COLUMN["item_seen"]] = 1.0
             x[row, _COLUMN["item_age"]] = math.log1p(state.answered - tried.position)
-        last = [row for row, item in enumerate(self.items) if item.skills == state.last_skills and item.skills]
-        x[last, _COLUMN["same_skill"]] = 1.0
+        x[self.same.get(state.last_skills, []), _COLUMN["same_skill"]] = 1.0

@@ -58,26 +58,36 @@ class Trees:
         import numpy as np
 
         if self._arrays is None:
-            self._arrays = (
-                np.array(self.roots, dtype=np.intp),
-                np.array(self.feature, dtype=np.intp),
-                np.array(self.threshold),
-                np.array(self.left, dtype=np.intp),
-                np.array(self.right, dtype=np.intp),
-                np.array(self.value),
-            )
-        roots, feature, threshold, left, right, value = self._arrays
-        node = np.broadcast_to(roots, (len(matrix), len(roots))).copy()
-        row = np.arange(len(matrix))[:, None]
-        while True:
-            index = feature[node]
-            inner = index >= 0
-            if not inner.any():
-                break
-            down = np.where(matrix[row, np.maximum(index, 0)] <= threshold[node], left[node], right[node])
-            node = np.where(inner, down, node)
-        total: NDArray[np.float64] = self.baseline + value[node].sum(axis=1)
+            self._arrays = self._flattened()
+        roots, feature, threshold, left, right, value, depth = self._arrays
+        flat = np.ascontiguousarray(matrix).ravel()
+        row = (np.arange(len(matrix), dtype=np.int32) * matrix.shape[1])[:, None]
+        node = np.broadcast_to(roots, (len(matrix), len(roots)))
+        for _ in range(depth):
+            goes_left = flat.take(row + feature.take(node)) <= threshold.take(node)
+            node = np.where(goes_left, left.take(node), right.take(node))
+        total: NDArray[np.float64] = self.baseline + value.take(node).sum(axis=1)
         return total
+
+    def _flattened(self) -> tuple[Any, ...]:
+        """The lists as arrays in which a leaf leads to itself, and the depth after which every path has ended."""
+        import numpy as np
+
+        leaf = np.array(self.feature) < 0
+        own = np.arange(len(leaf), dtype=np.int32)
+        depths = np.zeros(len(leaf), dtype=np.int32)
+        for node in range(len(leaf)):  # children come after their parent
+            if not leaf[node]:
+                depths[[self.left[node], self.right[node]]] = depths[node] + 1
+        return (
+            np.array(self.roots, dtype=np.int32),
+            np.where(leaf, 0, np.array(self.feature)).astype(np.int32),
+            np.array(self.threshold),
+            np.where(leaf, own, np.array(self.left)).astype(np.int32),
+            np.where(leaf, own, np.array(self.right)).astype(np.int32),
+            np.array(self.value),
+            int(depths.max(initial=0)),
+        )
 
 
 def exported(booster: Any, sample: NDArray[np.float64]) -> Trees:
