@@ -157,7 +157,9 @@ def _configure_logs(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLogFormatter(service))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for earlier in [each for each in root.handlers if isinstance(each.formatter, JsonLogFormatter)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
     root.setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("uvicorn.error", "httpx"):

@@ -75,6 +75,7 @@ async def ends(broker: Broker) -> AsyncIterator[Counter[str]]:
         await asyncio.gather(reading, return_exceptions=True)
 
 
+@pytest.mark.timeout(400)
 async def test_jobs_of_a_service_that_is_killed_again_and_again_end_once_each(
     service: SupervisedProcess, database: Database, broker: Broker
 ) -> None:
@@ -100,7 +101,7 @@ async def test_jobs_of_a_service_that_is_killed_again_and_again_end_once_each(
         async def all_have_ended() -> bool:
             return len(found) == JOBS
 
-        await until(all_have_ended, 90)
+        await until(all_have_ended, 180)
     assert service.restarts >= 3
     assert set(found) == {job.job_id for job in jobs}
     assert set(found.values()) == {1}

@@ -34,7 +34,7 @@ def token(user_id: str, *roles: str, **claims: Any) -> str:
         "roles": list(roles),
         "iss": "querycraft",
         "aud": "querycraft",
-        "exp": datetime.now(UTC) + timedelta(minutes=5),
+        "exp": datetime.now(UTC) + timedelta(days=1),
         **claims,
     }
     return jwt.encode(payload, TOKEN_KEY, "HS256")

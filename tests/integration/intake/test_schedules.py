@@ -128,7 +128,7 @@ async def test_schedules_are_kept_by_administrators(http: httpx.AsyncClient) -> 
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"timezone": "../../etc/passwd"}, "timezone"),
         ({"timezone": "a\x00b"}, "timezone"),
-        ({"type": "analysis"}, "type"),
+        ({"type": "prophecy"}, "type"),
         ({"query": " "}, "query"),
         ({"extra": 1}, "extra"),
         ({"options": {"metadata": {"schedule": "x"}}}, "options.metadata"),

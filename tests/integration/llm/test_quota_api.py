@@ -23,7 +23,7 @@ KEY = "a key that is long enough for HS256, really"
 
 
 def token(*roles: str, **claims: Any) -> dict[str, str]:
-    told = {"sub": "u1", "iss": "querycraft", "aud": "querycraft", "exp": time.time() + 60, "roles": list(roles)}
+    told = {"sub": "u1", "iss": "querycraft", "aud": "querycraft", "exp": time.time() + 86_400, "roles": list(roles)}
     return {"Authorization": f"Bearer {jwt.encode({**told, **claims}, KEY, 'HS256')}"}
 
 

@@ -35,7 +35,7 @@ def token(user_id: str, *roles: str) -> str:
         "roles": list(roles),
         "iss": "querycraft",
         "aud": "querycraft",
-        "exp": datetime.now(UTC) + timedelta(minutes=5),
+        "exp": datetime.now(UTC) + timedelta(days=1),
     }
     return jwt.encode(claims, TOKEN_KEY, "HS256")
 

@@ -21,6 +21,8 @@ ORDERS: Final = DatasetFiles.rows(
     {"orders": [{"id": n, "customer": n % 3, "amount": f"{n}.50"} for n in range(100)]},
 )
 SERVICE_BYTES: Final = 1_500 * MIB
+IDLE_SERVICE_BYTES: Final = 150 * MIB
+"""What a service may have resident when it starts."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -60,6 +62,7 @@ async def test_held(pool: SandboxPool, sql: str, held: str) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_four_memory_bombs_on_two_workers_stay_within_the_services_memory() -> None:
+    before = peak_bytes(os.getpid())  # this process has run other tests, a service has not
     async with SandboxPool(2) as pool:
         await pool.store("orders", ORDERS)
         bombs = [
@@ -68,7 +71,8 @@ async def test_four_memory_bombs_on_two_workers_stay_within_the_services_memory(
         await asyncio.gather(*(outcome_of(pool, sql) for sql in bombs))
         zygote = pool.zygote_process_id
         assert zygote is not None
-        assert peak_bytes(os.getpid()) + peak_bytes(zygote) + 2 * pool.peak_worker_bytes < SERVICE_BYTES
+        grown = peak_bytes(os.getpid()) - before
+        assert IDLE_SERVICE_BYTES + grown + peak_bytes(zygote) + 2 * pool.peak_worker_bytes < SERVICE_BYTES
 
 
 def test_the_table_is_large_and_its_names_are_unique() -> None:
