@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import psycopg
@@ -81,7 +81,10 @@ class Platform:
         """
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            parts = [pool.submit(self.storage.start), pool.submit(importlib.import_module, "scripts.provision")]
+            parts: list[concurrent.futures.Future[Any]] = [
+                pool.submit(self.storage.start),
+                pool.submit(importlib.import_module, "scripts.provision"),
+            ]
             if self.options.bigquery:
                 parts.append(pool.submit(self.bigquery.start))
             self._start_postgres()

@@ -47,7 +47,9 @@ async def build(settings: MetadataSettings, *, launched: bool = False) -> Servic
     cache = StoredCache(objects, settings.gcs_bucket)
     feedback, hints = PostgresFeedback(database), PostgresHints(database)
     ports = Ports(warehouse, cache, ModelExampleWriter(models.router), feedback, OutboxAnnouncer(database))
-    reconciler = Reconciler(ports, Terms(settings.table_concurrency, timedelta(hours=settings.max_age_hours)))
+    # bqemulator mixes up the results of concurrent queries.
+    concurrency = 1 if settings.bigquery_emulator_host else settings.table_concurrency
+    reconciler = Reconciler(ports, Terms(concurrency, timedelta(hours=settings.max_age_hours)))
     launcher = None if launched else _launcher(settings)
     pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}

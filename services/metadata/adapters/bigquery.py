@@ -83,10 +83,14 @@ class BigQueryWarehouse:
                 return profiles.assembled(described, sampled, None, "")
             count("profile")
             limit = None if statement.note else self._billed(self._limits.profile_bytes)
-            [row] = await self._run(
+            rows = await self._run(
                 str(described.id), lambda: list(self._query(statement.sql, maximum_bytes_billed=limit))
             )
-            return profiles.assembled(described, sampled, row, statement.note)
+            if not rows:
+                raise TransientError(
+                    f"{described.id}: BigQuery answered an aggregate without a row", code="bigquery_unavailable"
+                )
+            return profiles.assembled(described, sampled, rows[0], statement.note)
         except PermanentError as error:
             if isinstance(error, TableGone):
                 raise

@@ -83,7 +83,7 @@ class Workshop:
 
     def reconciler(self, **replaced: Any) -> Reconciler:
         ports = Ports(**{**vars(self.ports), **replaced})
-        return Reconciler(ports, Terms(concurrency=2, max_age=timedelta(hours=24)))
+        return Reconciler(ports, Terms(concurrency=1, max_age=timedelta(hours=24)))
 
     async def refresh(self, *tables: TableId, force: bool = False, **replaced: Any) -> Report:
         scope = Scope(tables=frozenset(tables)) if tables else self.scope
