@@ -17,8 +17,8 @@ WANTED = 5
 """Examples per table."""
 
 _WEIGHTS = {"runs": 0.35, "non_empty": 0.25, "covers_new_columns": 0.1, "difficulty_spread": 0.1, "feedback": 0.2}
-_LEAST_FEEDBACK = 0.4
-"""Below it learners have said often enough that an example is wrong or unclear: two times more than that it worked."""
+_LEAST_FEEDBACK = 0.3
+"""Below it an example goes: two learners called it wrong, or several unclear, and nobody says that it worked."""
 
 Difficulty = Literal["easy", "medium", "hard"]
 
