@@ -7,18 +7,25 @@ from functools import partial
 from contracts import manifest
 from contracts.message import Message
 from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.database.unit_of_work import Database
 from services.kernel.loops import every
 from services.kernel.messaging.consumer import Consumer, Route
-from services.kernel.runtime import Service
+from services.kernel.runtime import Background, Service
 from services.notifier.adapters.deliveries import DeliveriesTable
+from services.notifier.adapters.mail_deliveries import MailDeliveriesTable
+from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable
 from services.notifier.adapters.notifications import NotificationsTable
 from services.notifier.adapters.recording import record
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.app import Parts, build_app
+from services.notifier.api.mail import Mail
+from services.notifier.dispatcher import Dispatcher
 from services.notifier.handlers import notifying
 from services.notifier.hub import Hub
+from services.notifier.mail.channel import MailChannel
+from services.notifier.mail.mailer import Mailer, SmtpServer
 from services.notifier.settings import NotifierSettings
-from services.notifier.webhooks.dispatcher import Dispatcher
+from services.notifier.webhooks.channel import WebhookChannel
 from services.notifier.webhooks.sender import Sender
 
 _logger = logging.getLogger(__name__)
@@ -35,11 +42,13 @@ async def build(settings: NotifierSettings) -> Service:
     hub = Hub(notifications, max_clients=settings.max_streams)
     deliveries = DeliveriesTable(database.pool)
     sender = Sender(allow_loopback=settings.webhook_allow_loopback)
-    dispatcher = Dispatcher(deliveries, database, sender, project_id=settings.google_cloud_project)
+    mail, mail_loops = _mail(settings, database)
+    dispatcher = Dispatcher(WebhookChannel(deliveries, database, sender, project_id=settings.google_cloud_project))
 
     def committed(_: Sequence[Message]) -> None:
         hub.wake()
         dispatcher.wake()
+        mail.due()
 
     handler = notifying(record, settings.google_cloud_project)
     consumers = [
@@ -51,7 +60,7 @@ async def build(settings: NotifierSettings) -> Service:
         )
         for subscription in manifest.subscriptions_of(NAME)
     ]
-    parts = Parts(notifications, hub, WebhooksTable(database.pool), deliveries, dispatcher.wake)
+    parts = Parts(notifications, hub, WebhooksTable(database.pool), deliveries, mail, dispatcher.wake)
     app = build_app(settings, parts)
     mount_push(app, settings, consumers)
     return Service(
@@ -60,7 +69,12 @@ async def build(settings: NotifierSettings) -> Service:
         database,
         foundation.broker,
         consumers=consumers,
-        background=[hub.run, dispatcher.run, partial(_prune, notifications, settings.notification_retention_days)],
+        background=[
+            hub.run,
+            dispatcher.run,
+            partial(_prune, notifications, settings.notification_retention_days),
+            *mail_loops,
+        ],
         app=app,
         on_close=[sender.close],
     )
@@ -68,3 +82,23 @@ async def build(settings: NotifierSettings) -> Service:
 
 async def _prune(notifications: NotificationsTable, days: int) -> None:
     await every(PRUNE_SECONDS, "notifications.prune", partial(notifications.prune, days))
+
+
+def _mail(settings: NotifierSettings, database: Database) -> tuple[Mail, list[Background]]:
+    """Without an SMTP server deliveries by e-mail wait in the table until there is one."""
+    subscriptions, deliveries = MailSubscriptionsTable(database.pool), MailDeliveriesTable(database.pool)
+    prune = partial(every, PRUNE_SECONDS, "email.prune", subscriptions.prune)
+    if not settings.smtp_host:
+        return Mail(subscriptions, deliveries, None, "", _nothing_is_due), [prune]
+    server = SmtpServer(
+        settings.smtp_host, settings.smtp_port, settings.smtp_security, settings.smtp_user, settings.smtp_password
+    )
+    mailer = Mailer(server)
+    sender = settings.smtp_from
+    channel = MailChannel(deliveries, database, mailer, sender=sender, project_id=settings.google_cloud_project)
+    dispatcher = Dispatcher(channel)
+    return Mail(subscriptions, deliveries, mailer, sender, dispatcher.wake), [dispatcher.run, prune]
+
+
+def _nothing_is_due() -> None:
+    """Nobody delivers mails here."""

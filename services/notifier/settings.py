@@ -1,8 +1,12 @@
 """What an operator may set for the notifier."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from services.kernel.identity import IdentitySettings
+from services.notifier.mail.address import ADDRESS, MAX_ADDRESS
+from services.notifier.mail.mailer import Security
 
 
 class NotifierSettings(IdentitySettings):
@@ -14,3 +18,22 @@ class NotifierSettings(IdentitySettings):
     notification_retention_days: int = Field(default=90, ge=1)
     webhook_allow_loopback: bool = False
     """Tests only: webhooks may then go to this machine, over plain HTTP. Everywhere else that is a hole."""
+
+    smtp_host: str = ""
+    """The server that takes mails; without one there is no e-mail, and the API says so."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Security = "starttls"
+    """``none`` only for a relay on the same machine or network; it never carries a password."""
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_from: str = Field(default="", max_length=MAX_ADDRESS, pattern=rf"^$|{ADDRESS}")
+
+    @model_validator(mode="after")
+    def _mail_is_set_as_a_whole(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("QC_SMTP_HOST needs QC_SMTP_FROM, the address that mails come from")
+        if bool(self.smtp_user) != (self.smtp_password is not None):
+            raise ValueError("QC_SMTP_USER and QC_SMTP_PASSWORD come together")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("a password needs QC_SMTP_SECURITY=starttls or tls")
+        return self

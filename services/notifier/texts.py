@@ -17,6 +17,7 @@ _JOBS: dict[str, tuple[str, str]] = {
 _ALERTS: dict[str, tuple[str, str]] = {
     "dead_letter": ("처리할 수 없는 메시지가 보관되었습니다.", "A message could not be processed and was set aside."),
     "metadata_refresh_failed": ("메타데이터 갱신이 실패했습니다.", "Refreshing the metadata failed."),
+    "email_disabled": ("메일 구독이 비활성화되었습니다.", "An e-mail subscription was disabled."),
     "webhook_disabled": ("웹훅이 비활성화되었습니다.", "A webhook was disabled."),
 }
 

@@ -1,4 +1,4 @@
-"""The deliveries table: what is still to be posted, what became of the rest."""
+"""Deliveries to webhooks: what is still to be posted, what became of the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import asyncpg
 
 from services.notifier.adapters.notifications import COLUMNS, read
 from services.notifier.ports import Stored
-from services.notifier.webhooks.schedule import Delivered, Failed, Outcome, Postponed
+from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 
 _CLAIM = """
 WITH picked AS (
@@ -60,9 +60,10 @@ _HAND_BACK = """
 UPDATE deliveries SET lease_token = NULL, leased_until = NULL, attempts = attempts - 1
 WHERE id = ANY($1::bigint[]) AND lease_token = $2
 """
-_LOG = """
-SELECT id, notification_id, status, attempts, next_attempt_at, response_status, last_error, created_at, finished_at
-FROM deliveries
+LOG_COLUMNS = """id, channel, notification_id, status, attempts, next_attempt_at, response_status, last_error,
+    created_at, finished_at"""
+_LOG = f"""
+SELECT {LOG_COLUMNS} FROM deliveries
 WHERE webhook_id = $1 AND ($2 = '' OR status = $2) AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
 """
 _REPLAY = """
@@ -91,6 +92,7 @@ class Claimed:
 @dataclass(frozen=True)
 class LogEntry:
     id: int
+    channel: str
     notification_id: UUID
     status: str
     attempts: int
@@ -145,14 +147,14 @@ class DeliveriesTable:
         for token in {one.token for one in claimed}:
             await self._pool.execute(_HAND_BACK, [one.id for one in claimed if one.token == token], token)
 
-    async def log(self, webhook_id: UUID, status: str, before: int | None, limit: int) -> list[LogEntry]:
+    async def log(self, receiver_id: UUID, status: str, before: int | None, limit: int) -> list[LogEntry]:
         """Newest first; an empty ``status`` accepts all."""
-        rows = await self._pool.fetch(_LOG, webhook_id, status, before, limit)
+        rows = await self._pool.fetch(_LOG, receiver_id, status, before, limit)
         return [LogEntry(**dict(row)) for row in rows]
 
-    async def replay(self, webhook_id: UUID, ids: Sequence[int]) -> int:
+    async def replay(self, receiver_id: UUID, ids: Sequence[int]) -> int:
         """Post these again, or without ids all that failed or were cancelled; how many."""
-        return len(await self._pool.fetch(_REPLAY, webhook_id, list(ids)))
+        return len(await self._pool.fetch(_REPLAY, receiver_id, list(ids)))
 
 
 def _claimed(row: asyncpg.Record, token: UUID) -> Claimed:

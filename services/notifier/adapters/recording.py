@@ -1,11 +1,13 @@
-"""Keeping notifications: a consumer's whole batch in one statement, deliveries to webhooks included."""
+"""Keeping notifications: a consumer's whole batch in one statement, what is to be delivered included."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 
-from services.notifier.domain import Notification, Severity
+from services.notifier.adapters.mail_plan import plan_mail
+from services.notifier.adapters.wanted import SEVERITIES, wanted
+from services.notifier.domain import Notification
 
 # Planned together with the notifications, so that none can be forgotten.
 _RECORD = """
@@ -27,16 +29,7 @@ WITH told AS (
 )
 SELECT id FROM told
 """
-_WANTED = """
-    ({receiver}.everything OR {told}.audience = 'everyone'
-     OR ({told}.audience = 'user' AND {receiver}.user_id = {told}.user_id))
-    AND {receiver}.disabled_at IS NULL AND {receiver}.min_severity < array_position($15::text[], {told}.severity)
-    AND ({receiver}.kinds = '{{}}' OR {told}.kind = ANY({receiver}.kinds))
-    AND ({receiver}.types = '{{}}' OR {told}.type = ANY({receiver}.types))
-"""
-_RECORD_ALL = _RECORD.format(wanted=_WANTED.format(receiver="webhooks", told="told"))
-_SEVERITIES = [severity.value for severity in Severity]
-"""``array_position`` counts from 1, a rank from 0: hence ``min_severity <``."""
+_RECORD_ALL = _RECORD.format(wanted=wanted("webhooks", "told", "$15"))
 
 
 async def record(connection: asyncpg.Connection, notifications: Sequence[Notification]) -> set[UUID]:
@@ -57,6 +50,9 @@ async def record(connection: asyncpg.Connection, notifications: Sequence[Notific
         [one.project_id for one in notifications],
         [one.trace_id for one in notifications],
         [one.occurred_at for one in notifications],
-        _SEVERITIES,
+        SEVERITIES,
     )
-    return {row["id"] for row in rows}
+    new = {row["id"] for row in rows}
+    if new:
+        await plan_mail(connection, new)
+    return new

@@ -58,6 +58,14 @@ async def identity_of(connection: HTTPConnection, verifier: TokenVerifier, token
         ) from error
 
 
+async def signed_in(connection: HTTPConnection, verifier: TokenVerifier) -> Identity:
+    """Raises Problem: 401, nobody signed in."""
+    identity = await identity_of(connection, verifier)
+    if identity is None:
+        raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
+    return identity
+
+
 def viewer(identity: Identity | None, named: Sequence[str] = ()) -> Viewer:
     if identity is None:
         return Viewer(named=frozenset(named))

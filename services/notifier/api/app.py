@@ -18,6 +18,7 @@ from services.notifier.adapters.deliveries import DeliveriesTable
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.listing import listing
+from services.notifier.api.mail import Mail, MailOwner, mail_routes
 from services.notifier.api.sse import server_sent_events
 from services.notifier.api.webhooks import Owner, webhook_routes
 from services.notifier.api.websocket import refuse_socket, web_socket
@@ -29,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """
 Notifications about jobs, graded answers and alerts: as a list, as server-sent events, over a WebSocket
-and to webhooks.
+and to webhooks and by e-mail.
 
 Who sees what: administrators see everything. A signed-in caller sees its own notifications and broadcasts. Anybody
 sees broadcasts, and what concerns a job without an owner when naming the job's id in `about`.
@@ -46,6 +47,7 @@ class Parts:
     hub: Hub
     webhooks: WebhooksTable
     deliveries: DeliveriesTable
+    mail: Mail
     due: Callable[[], None]
 
 
@@ -63,7 +65,12 @@ def build_app(settings: NotifierSettings, parts: Parts) -> FastAPI:
     app.include_router(listing(parts.notifications, verifier))
     owner = Owner(verifier, parts.webhooks)
     app.include_router(webhook_routes(parts.webhooks, owner, allow_loopback=settings.webhook_allow_loopback))
-    app.include_router(delivery_routes(parts.deliveries, owner, parts.due))
+    app.include_router(delivery_routes("webhooks", parts.deliveries, owner.webhook_id, parts.due))
+    mail_owner = MailOwner(verifier, parts.mail.subscriptions)
+    app.include_router(mail_routes(parts.mail, mail_owner))
+    app.include_router(
+        delivery_routes("email-subscriptions", parts.mail.deliveries, mail_owner.subscription_id, parts.mail.due)
+    )
     app.add_exception_handler(WebSocketRequestValidationError, cast(ExceptionHandler, refuse_socket))
 
     async def ready() -> None:

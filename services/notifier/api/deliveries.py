@@ -1,22 +1,34 @@
-"""What was posted to a webhook, what became of it, and posting it again."""
+"""What was sent to a receiver (a webhook, an e-mail subscription), what became of it, and sending it again."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.notifier.adapters.deliveries import DeliveriesTable
+from services.notifier.adapters.deliveries import LogEntry
 from services.notifier.api.access import MAX_POSITION, Bearer
 from services.notifier.api.problems import problems
-from services.notifier.api.webhooks import ONE, Owner
+from services.notifier.api.webhooks import ONE
 
 MAX_PAGE = 200
 
 
+Owned = Callable[[Request, UUID], Awaitable[UUID]]
+"""The receiver's id once it is known to be the caller's. Raises Problem: 401, 404."""
+
+
+class Deliveries(Protocol):
+    """Raises what asyncpg raises when the database is out of reach."""
+
+    async def log(self, receiver_id: UUID, status: str, before: int | None, limit: int) -> list[LogEntry]: ...
+    async def replay(self, receiver_id: UUID, ids: Sequence[int]) -> int: ...
+
+
 class DeliveryView(BaseModel):
     id: int
+    channel: str = Field(description="'webhook' or 'email'.")
     notification_id: UUID
     status: str = Field(description="'pending', 'delivered', 'failed' or 'cancelled'.")
     attempts: int
@@ -44,20 +56,21 @@ class Replayed(BaseModel):
     replayed: int
 
 
-def delivery_routes(deliveries: DeliveriesTable, owner: Owner, wake: Callable[[], None]) -> APIRouter:
-    routes = APIRouter(tags=["webhooks"], prefix="/webhooks/{webhook_id}/deliveries", dependencies=[Bearer])
+def delivery_routes(kind: str, deliveries: Deliveries, owned: Owned, wake: Callable[[], None]) -> APIRouter:
+    """``kind``: the receivers' path, such as ``webhooks``."""
+    routes = APIRouter(tags=[kind], prefix=f"/{kind}/{{receiver_id}}/deliveries", dependencies=[Bearer])
 
     @routes.get("", responses=problems(**ONE))
     async def delivery_log(
         request: Request,
-        webhook_id: UUID,
+        receiver_id: UUID,
         status: Literal["pending", "delivered", "failed", "cancelled"] | None = None,
         cursor: Annotated[int | None, Query(ge=1, le=MAX_POSITION)] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> DeliveryPage:
-        """What was posted and what became of it, newest first."""
-        webhook = await owner.webhook(request, webhook_id)
-        found = await deliveries.log(webhook.id, status or "", cursor, limit + 1)
+        """What was sent and what became of it, newest first."""
+        receiver = await owned(request, receiver_id)
+        found = await deliveries.log(receiver, status or "", cursor, limit + 1)
         return DeliveryPage(
             items=[DeliveryView(**vars(entry)) for entry in found[:limit]],
             next_cursor=found[limit - 1].id if len(found) > limit else None,
@@ -68,10 +81,10 @@ def delivery_routes(deliveries: DeliveriesTable, owner: Owner, wake: Callable[[]
         status_code=202,
         responses=problems(**ONE, _400="The body is not JSON", _413="The body is too large"),
     )
-    async def replay_deliveries(request: Request, webhook_id: UUID, wanted: ReplayRequest) -> Replayed:
-        """Post again, under the same webhook-id: the named ones, or all that failed or were cancelled."""
-        webhook = await owner.webhook(request, webhook_id)
-        number = await deliveries.replay(webhook.id, wanted.ids)
+    async def replay_deliveries(request: Request, receiver_id: UUID, wanted: ReplayRequest) -> Replayed:
+        """Send again, under the same id: the named ones, or all that failed or were cancelled."""
+        receiver = await owned(request, receiver_id)
+        number = await deliveries.replay(receiver, wanted.ids)
         wake()
         return Replayed(replayed=number)
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
 from services.notifier.adapters.webhooks import Webhook, WebhooksTable
-from services.notifier.api.access import PLAIN, Bearer, identity_of
+from services.notifier.api.access import PLAIN, Bearer, signed_in
 from services.notifier.api.problems import problems
 from services.notifier.domain import MAX_NAME, Kind, Severity
 from services.notifier.webhooks.addresses import MAX_URL, AddressRefused, check_url
@@ -62,14 +62,15 @@ class Owner:
 
     async def of(self, request: Request) -> Identity:
         """Raises Problem: 401, nobody signed in."""
-        identity = await identity_of(request, self._verifier)
-        if identity is None:
-            raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
-        return identity
+        return await signed_in(request, self._verifier)
 
     async def webhook(self, request: Request, webhook_id: UUID) -> Webhook:
         """Raises Problem: 401 nobody signed in, 404 not the caller's."""
         return found(await self._webhooks.one(webhook_id, (await self.of(request)).user_id), webhook_id)
+
+    async def webhook_id(self, request: Request, webhook_id: UUID) -> UUID:
+        """``webhook_id``, once it is known to be the caller's. Raises Problem: see ``webhook``."""
+        return (await self.webhook(request, webhook_id)).id
 
 
 def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: bool) -> APIRouter:

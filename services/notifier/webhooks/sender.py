@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from services.notifier.schedule import Failed, Outcome, judge, postpone
 from services.notifier.webhooks.addresses import AddressRefused, check_address, check_url
-from services.notifier.webhooks.schedule import Failed, Outcome, judge, postpone
 
 if TYPE_CHECKING:
     import httpx

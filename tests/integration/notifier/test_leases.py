@@ -12,7 +12,7 @@ from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
 from services.notifier.adapters.recording import record
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.domain import Origin, Severity, decide
-from services.notifier.webhooks.schedule import Delivered, Failed, Outcome, Postponed
+from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import failed
 
 

@@ -1,17 +1,13 @@
 """Posting to a receiver: where it may go, whom it trusts, and how it gives up."""
 
 import asyncio
-import ssl
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from services.notifier.webhooks.schedule import Delivered, Failed, Outcome, Postponed
+from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from services.notifier.webhooks.sender import Sender
+from tests.support.certificates import certificate
 from tests.support.webhook_receiver import receiving
 
 
@@ -85,33 +81,6 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again() -> None:
         raise OSError("no such host")
 
     assert isinstance(await post(Sender(resolver=nobody), "https://hooks.example/hook"), Postponed)
-
-
-def certificate(host: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Contexts of a server called ``host`` and of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    path = directory / "server.pem"
-    path.write_bytes(
-        pem
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(path)
-    return server, ssl.create_default_context(cadata=pem.decode())
 
 
 async def test_the_certificate_must_be_the_named_hosts(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Posts what is due to webhooks. None can crowd out the others: each has few posts under way at a time."""
+
+import json
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from contracts.alerts import AlertRaised
+from services.kernel import telemetry
+from services.kernel.database.pool import OUTAGE
+from services.kernel.database.unit_of_work import Database
+from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
+from services.notifier.dispatcher import LEASE_SECONDS
+from services.notifier.schedule import Delivered, Failed, Outcome
+from services.notifier.views import view
+from services.notifier.webhooks.sender import Sender
+from services.notifier.webhooks.signing import signed_headers
+
+_logger = logging.getLogger(__name__)
+
+UNDER_WAY = 64
+PER_WEBHOOK = 16
+PER_ROUND = 8
+
+
+class WebhookChannel:
+    """See ``dispatcher.Channel``."""
+
+    name = "webhooks"
+    capacity = UNDER_WAY
+
+    def __init__(self, deliveries: DeliveriesTable, database: Database, sender: Sender, *, project_id: str) -> None:
+        self._deliveries = deliveries
+        self._database = database
+        self._sender = sender
+        self._project_id = project_id
+        self._arrived: list[tuple[Claimed, Delivered]] = []
+
+    async def claim(self, free: int, under_way: Collection[Claimed]) -> list[Claimed]:
+        counts = Counter(claimed.webhook_id for claimed in under_way)
+        busy = [webhook for webhook, count in counts.items() if count > PER_WEBHOOK - PER_ROUND]
+        return await self._deliveries.claim(uuid.uuid4(), LEASE_SECONDS, free, PER_ROUND, busy)
+
+    async def note(self) -> None:
+        """Many posts that arrived share one statement; their leases hold until then."""
+        arrived, self._arrived = self._arrived, []
+        if not arrived:
+            return
+        try:
+            await self._deliveries.delivered(arrived)
+        except OUTAGE:
+            self._arrived += arrived
+            raise
+
+    async def hand_back(self, claims: Sequence[Claimed]) -> None:
+        await self._deliveries.hand_back(claims)
+
+    async def attempt(self, claimed: Claimed) -> None:
+        notification = claimed.stored.notification
+        body = _body(claimed)
+        headers = signed_headers(str(notification.id), datetime.now(UTC), body, claimed.keys)
+        with telemetry.span("webhook", attributes={"webhook": str(claimed.webhook_id), "attempt": claimed.attempt}):
+            outcome = await self._sender.send(claimed.url, headers, body, claimed.attempt)
+        if isinstance(outcome, Delivered):
+            self._arrived.append((claimed, outcome))
+        else:
+            await self._settle(claimed, outcome)
+
+    async def _settle(self, claimed: Claimed, outcome: Outcome) -> None:
+        async with self._database.transaction() as unit:
+            disabled = await self._deliveries.settle(unit.connection, claimed, outcome)
+            if disabled and isinstance(outcome, Failed):
+                unit.emit(self._disabled(claimed, outcome))
+        _logger.info(
+            "delivery %d of webhook %s: %s",
+            claimed.id,
+            claimed.webhook_id,
+            outcome,
+            extra={"action": "webhooks.attempted", "outcome": type(outcome).__name__.lower()},
+        )
+
+    def _disabled(self, claimed: Claimed, outcome: Failed) -> AlertRaised:
+        return AlertRaised(
+            alert_id=str(uuid.uuid4()),
+            alert_type="webhook_disabled",
+            severity="warning",
+            source=self._database.source,
+            about=str(claimed.webhook_id),
+            user_id=claimed.webhook_user,
+            error_message=outcome.reason,
+            project_id=self._project_id,
+            trace_id=claimed.stored.notification.trace_id,
+            raised_at=datetime.now(UTC),
+        )
+
+
+def _body(claimed: Claimed) -> bytes:
+    """As Standard Webhooks advise: ``{type, timestamp, data}``."""
+    data = view(claimed.stored, administrator=claimed.everything)
+    head = {"type": data.type, "timestamp": data.timestamp.isoformat()}
+    return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "data": {data.model_dump_json()}}}'.encode()
