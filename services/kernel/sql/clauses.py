@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from sqlglot import exp
@@ -36,12 +36,16 @@ PARTS: Final[Mapping[Clause, tuple[str, ...]]] = {
 
 def parts_of(tree: exp.Expr, clause: Clause) -> Counter[str]:
     """The texts that make up a clause of the whole query, subqueries and CTEs included: conditions one by one."""
+    return _parts_in(tree.find_all(exp.Query), clause)
+
+
+def _parts_in(queries: Iterable[exp.Query], clause: Clause) -> Counter[str]:
     parts: Counter[str] = Counter()
-    for node in tree.walk():
+    for node in queries:
         if clause == "set_operation":
             if isinstance(node, exp.SetOperation):
                 parts[f"{type(node).__name__} {'' if node.args.get('distinct') else 'ALL'}"] += 1
-        elif isinstance(node, exp.Select) or (isinstance(node, exp.Query) and clause in {"order_by", "limit"}):
+        elif isinstance(node, exp.Select) or clause in {"order_by", "limit"}:
             parts.update(_own_parts(node, clause))
     return parts
 
@@ -91,8 +95,9 @@ def join_side(join: exp.Join) -> str:
 def clause_scores(reference: exp.Expr, candidate: exp.Expr) -> dict[str, float]:
     """For every clause that either query has, the share of its parts in common (Jaccard index of the two bags)."""
     scores: dict[str, float] = {}
+    queries = [list(tree.find_all(exp.Query)) for tree in (reference, candidate)]
     for clause in CLAUSES:
-        wanted, given = parts_of(reference, clause), parts_of(candidate, clause)
+        wanted, given = (_parts_in(side, clause) for side in queries)
         every = sum((wanted | given).values())
         if every:
             scores[clause] = round(sum((wanted & given).values()) / every, 3)
