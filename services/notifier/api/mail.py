@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
+from functools import cache
 from typing import Annotated, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -41,8 +42,14 @@ _COMMON = {"_401": "Sign in first", "_422": "The request is not valid", "_503": 
 _ONE = {**_COMMON, "_404": "The caller has no such subscription"}
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Read once: the database is hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError("a time zone of the IANA database, such as Asia/Seoul")
     return name
 
