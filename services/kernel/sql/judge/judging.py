@@ -33,6 +33,8 @@ from services.kernel.sql.mistakes import Mistake
 MAX_INSTANCES = 1500
 _SEARCH_SHARE = 0.8  # of the budget; the rest minimises, verifies and locates
 _LEAST_SECONDS = 0.15  # for searching and for minimising, each
+# A difference found must not be lost for want of time on a busy machine: verifying takes a hundredth of this.
+_VERIFYING_SECONDS = 0.4
 
 
 def judge(request: JudgeRequest) -> Verdict:
@@ -212,7 +214,7 @@ class _Judgement:
     def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
         orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
-        deadline = max(self._deadline, time.monotonic() + _LEAST_SECONDS)
+        deadline = max(self._deadline, time.monotonic() + _VERIFYING_SECONDS)
         for order in orders:
             run = verify(self._pair, self._request.schema, order, deadline)
             if run is not None:
