@@ -96,7 +96,7 @@ class Sources:
         """
         if request.ddl:
             # Statements are rebuilt from their parsed form: nothing but tables reaches the sandbox as DDL.
-            yield Source("inline", _rebuilt(request.ddl), request.rows)
+            yield Source("inline", _rebuilt(request.ddl), _in_order(request.ddl, request.rows))
             return
         data_type = request.data_type or DEFAULT_DATA_TYPE
         known = await self._questions.of(data_type)
@@ -104,7 +104,7 @@ class Sources:
             raise JobFailedError(await self._unknown(data_type), code="unknown_data_set")
         newest = known[0]
         if not newest.base_uri:
-            yield Source(data_type, newest.ddl, newest.base_rows)
+            yield Source(data_type, newest.ddl, _in_order(newest.ddl, newest.base_rows))
             return
         from services.kernel.sql.schema import Schema
 
@@ -122,3 +122,18 @@ def _rebuilt(ddl: Sequence[str]) -> tuple[str, ...]:
     from services.kernel.sql.schema import Schema
 
     return tuple(Schema.from_ddl(list(ddl)).ddl())
+
+
+def _in_order(ddl: Sequence[str], rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """In the order of the tables, so that what refers to a row comes after it.
+
+    Raises:
+        JobFailedError: rows are given for a table that is not there.
+    """
+    from services.kernel.sql.schema import Schema
+
+    names = [table.name for table in Schema.from_ddl(list(ddl)).tables]
+    unknown = sorted(set(rows) - set(names))
+    if unknown:
+        raise JobFailedError(f"rows: there is no table {', '.join(unknown)} in ddl", code=INVALID)
+    return {name: rows[name] for name in names if name in rows}

@@ -51,7 +51,9 @@ class StoredClassifiers(Protocol):
         """(id, version, artefact, digest) of the last few, newest first."""
         ...
 
-    async def add(self, taxonomy: str, model: TriageModel, artefact: bytes, examples: int) -> None: ...
+    async def add(self, taxonomy: str, model: TriageModel, artefact: bytes, examples: int) -> int:
+        """The id of the new row."""
+        ...
 
 
 class Trainer(Protocol):

@@ -13,7 +13,9 @@ KEPT = 5
 """Classifiers kept per taxonomy."""
 
 _NEWEST = "SELECT id, version, artefact, digest FROM classifiers WHERE taxonomy = $1 ORDER BY id DESC LIMIT $2"
-_STORE = "INSERT INTO classifiers (taxonomy, version, digest, artefact, examples) VALUES ($1, $2, $3, $4, $5)"
+_STORE = """
+INSERT INTO classifiers (taxonomy, version, digest, artefact, examples) VALUES ($1, $2, $3, $4, $5) RETURNING id
+"""
 _PRUNE = """
 DELETE FROM classifiers WHERE taxonomy = $1 AND id NOT IN (
     SELECT id FROM classifiers WHERE taxonomy = $1 ORDER BY id DESC LIMIT $2)
@@ -37,11 +39,12 @@ class PostgresClassifiers:
         rows = await self._database.fetch(_NEWEST, taxonomy, KEPT)
         return [(row["id"], row["version"], row["artefact"], row["digest"]) for row in rows]
 
-    async def add(self, taxonomy: str, model: TriageModel, artefact: bytes, examples: int) -> None:
+    async def add(self, taxonomy: str, model: TriageModel, artefact: bytes, examples: int) -> int:
         digest = hashlib.sha256(artefact).hexdigest()
         async with self._database.transaction() as unit:
-            await unit.connection.execute(_STORE, taxonomy, model.version, digest, artefact, examples)
+            row: int = await unit.connection.fetchval(_STORE, taxonomy, model.version, digest, artefact, examples)
             await unit.connection.execute(_PRUNE, taxonomy, KEPT)
+        return row
 
 
 class PostgresCorrections:

@@ -122,7 +122,8 @@ class ServedClassifiers:
             return
         artefact = await self._trainer.train(taxonomy, corrections)
         model = TriageModel.from_bytes(artefact)
-        await self._stored.add(taxonomy.name, model, artefact, len(taxonomy.examples) + len(corrections))
+        examples = len(taxonomy.examples) + len(corrections)
+        self._row[taxonomy.name] = await self._stored.add(taxonomy.name, model, artefact, examples)
         self._serve(taxonomy.name, model)
         _logger.info("classifier of %s trained", taxonomy.name, extra={"action": "classifier.trained"})
 

@@ -87,7 +87,7 @@ def _all(tree: exp.Expr, schema: Schema, partitions: Mapping[str, str]) -> Itera
     for union in tree.find_all(exp.Union):
         if type(union) is exp.Union and union.args.get("distinct"):
             yield "union_distinct", union
-    yield from (("correlated_subquery", query) for query in correlated(tree))
+    yield from (("correlated_subquery", query) for query in correlated(tree, schema))
     yield from (("missing_partition_filter", table) for table in _unfiltered(tree, partitions))
 
 
@@ -155,13 +155,24 @@ def needless_distinct(select: exp.Select, schema: Schema) -> bool:
     return {name.lower() for name in table.primary_key} <= columns
 
 
-def correlated(tree: exp.Expr) -> list[exp.Expr]:
+def correlated(tree: exp.Expr, schema: Schema) -> list[exp.Expr]:
     """Subqueries that use columns of the query around them."""
     if build_scope(tree) is None:
         return []
-    return [
-        scope.expression for scope in traverse_scope(tree) if scope.is_correlated_subquery and scope.external_columns
-    ]
+    columns = {table.name.lower(): {column.name.lower() for column in table.columns} for table in schema.tables}
+    found = []
+    for scope in traverse_scope(tree):
+        own = {
+            name
+            for source in scope.sources.values()
+            if isinstance(source, exp.Table)
+            for name in columns.get(source.name.lower(), ())
+        }
+        # A bare name belongs to the nearest query that has it.
+        outer = [column for column in scope.external_columns if column.table or column.name.lower() not in own]
+        if scope.is_subquery and outer:
+            found.append(scope.expression)
+    return found
 
 
 def _unfiltered(tree: exp.Expr, partitions: Mapping[str, str]) -> Iterator[exp.Expr]:

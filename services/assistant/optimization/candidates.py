@@ -34,15 +34,15 @@ def candidates(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, str]]:
     made = 0
     for name, rewrite in _REWRITES:
         try:
-            changed = rewrite(tree.copy(), schema).sql(dialect="duckdb", pretty=True)
+            changed = rewrite(tree.copy(), schema)
+            flat = changed.sql(dialect="duckdb")
         except (SqlglotError, ValueError, KeyError, AttributeError):
             continue  # a rule that does not fit this query offers nothing
-        flat = " ".join(changed.split())
         if flat in seen or made >= MOST:
             continue
         seen.add(flat)
         made += 1
-        yield name, changed
+        yield name, changed.sql(dialect="duckdb", pretty=True)
 
 
 def _without_distinct(tree: exp.Expr, schema: Schema) -> exp.Expr:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 WHY_TERMS = 4
 WORDS_HELD = 20_000
+ENOUGH_KNOWN = 0.2
+"""Below this share of known n-grams the answer goes over to the labels' shares in training."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Head:
 
     ``weights``: labels x features. ``scale`` and ``shift``: probability = softmax(scale * score), or, where several
     labels may hold, sigmoid(scale * score + shift); labels from ``cut`` up are given. ``unsure_below``: confidence.
+    ``shares``: of the training texts that have each label, which is all that is known of a text in unknown words.
     """
 
     labels: tuple[str, ...]
@@ -69,6 +72,7 @@ class Head:
     unsure_below: float
     multiple: bool = False
     cut: float = 0.5
+    shares: tuple[float, ...] = ()
 
 
 class BrokenModel(PermanentError):
@@ -116,13 +120,19 @@ class TriageModel:
         if self._idf.shape != (len(self._vocabulary) + len(self._opening),):
             raise BrokenModel("the classifier's inverse document frequencies do not fit its vocabulary")
         for head in (self.category, self.priority):
-            if head.weights.shape != (len(head.labels), size) or head.bias.shape != (len(head.labels),):
+            labels = len(head.labels)
+            if head.weights.shape != (labels, size) or head.bias.shape != (labels,) or len(head.shares) != labels:
                 raise BrokenModel("the classifier's weights do not fit its labels and features")
             numbers = (head.scale, head.shift, head.unsure_below, head.cut)
             if not (
                 np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and all(map(math.isfinite, numbers))
             ):
                 raise BrokenModel("the classifier's weights are no numbers")
+
+    def _known_share(self, words: Mapping[str, tuple[int, ...]]) -> float:
+        """The share of the text's n-grams that training has seen, 0..1."""
+        size = sum(sum(1 for _ in pieces(word)) for word in words)
+        return sum(map(len, words.values())) / size if size else 0.0
 
     def _indices_of(self, word: str) -> tuple[int, ...]:
         """The n-grams of one word that training has seen, one of them as often as it occurs."""
@@ -157,7 +167,8 @@ class TriageModel:
         import numpy as np
 
         scores = head.weights[:, indices] @ values + head.bias
-        probabilities = probabilities_of(scores[None, :], head)[0]
+        known = min(1.0, self._known_share(words) / ENOUGH_KNOWN)
+        probabilities = known * probabilities_of(scores[None, :], head)[0] + (1 - known) * np.array(head.shares)
         order = np.argsort(-probabilities, kind="stable")
         best = int(order[0])
         chosen = [best]
@@ -236,7 +247,11 @@ class TriageModel:
                     Head(
                         weights=arrays[f"{name}_weights"],
                         bias=arrays[f"{name}_bias"],
-                        **{**meta["heads"][name], "labels": tuple(meta["heads"][name]["labels"])},
+                        **{
+                            **meta["heads"][name],
+                            "labels": tuple(meta["heads"][name]["labels"]),
+                            "shares": tuple(meta["heads"][name]["shares"]),
+                        },
                     )
                     for name in ("category", "priority")
                 ]
@@ -288,6 +303,7 @@ def _head_meta(head: Head) -> dict[str, Any]:
         "unsure_below": head.unsure_below,
         "multiple": head.multiple,
         "cut": head.cut,
+        "shares": list(head.shares),
     }
 
 

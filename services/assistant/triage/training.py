@@ -118,7 +118,8 @@ def _head(features: Any, truth: Any, labels: Sequence[str], multiple: bool) -> H
     probabilities = probabilities_of(held_out, raw)
     unsure_below = min(SURE_ENOUGH, by_share(probabilities.max(axis=1).tolist(), UNSURE_SHARE))
     cut = float(1 / (1 + np.exp(-shift)))  # where the score is zero: the machines' own border
-    return Head(tuple(labels), weights, bias, scale, shift, unsure_below, multiple, cut)
+    shares = tuple(float(share) for share in truth.mean(axis=0))
+    return Head(tuple(labels), weights, bias, scale, shift, unsure_below, multiple, cut, shares)
 
 
 def _folds(truth: Any) -> list[Any]:
@@ -154,11 +155,13 @@ def _temperature(scores: Any, truth: Any) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
-    right = truth.argmax(axis=1)
+    texts, labels = truth.shape
+    # Platt's targets: held-out texts that all come out right do not prove that every text will.
+    targets = np.where(truth, (texts + 1) / (texts + labels), 1 / (texts + labels))
 
     def loss(logarithm: float) -> float:
         scaled = np.exp(logarithm) * scores
-        return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(right)), right]).mean())
+        return float((targets * (logsumexp(scaled, axis=1, keepdims=True) - scaled)).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 4.0), method="bounded").x))
 

@@ -21,7 +21,7 @@ def run_query(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """``payload``: {"sql", "source": {"stored": name} or {"ddl": [...], "rows": {table: [...]}}}.
 
     Only the source's tables may be read. Returns ``ResultSet.to_json()``. Raises TaskFailed with code "refused"
-    (details: code, subject, position), "database" (details: DuckDB's structured error, see ``diagnose``) or
+    (details: code, subject, position), "database" (details: DuckDB's structured error, see ``diagnose``), "bad_rows" or
     "unknown_dataset"; LimitExceeded("rows") when the result has more rows than the limit.
     """
     connection, tables = _open(payload["source"], context)
@@ -92,7 +92,10 @@ def _open(source: dict[str, Any], context: TaskContext) -> tuple[duckdb.DuckDBPy
             raise TaskFailed("unknown_dataset", f"no data set is stored as {source['stored']!r}")
         return stored.connection, list(stored.tables)
     connection = engine.connect_locked()
-    return connection, fill(connection, source)
+    try:
+        return connection, fill(connection, source)
+    except (engine_error(), ValueError) as error:
+        raise TaskFailed("bad_rows", f"rows: they do not fit the tables: {error}") from None
 
 
 def _check_engine_agrees(connection: duckdb.DuckDBPyConnection, sql: str, tree_key: str) -> None:
