@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notifier import schedule
 from services.notifier.schedule import Delivered, Failed, Postponed, judge
-from services.notifier.webhooks import schedule
 from services.notifier.webhooks.addresses import AddressRefused, check_address, check_url
 from services.notifier.webhooks.signing import new_secret, signed_headers
 
