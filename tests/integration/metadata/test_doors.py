@@ -40,7 +40,7 @@ ADMIN = token("root", ("admin",))
 
 @pytest.fixture
 async def http(workshop: Workshop) -> AsyncIterator[httpx.AsyncClient]:
-    tokens = TokenVerifier(IdentitySettings(database_url="postgresql://unused", identity_key=KEY))  # type: ignore[arg-type]
+    tokens = TokenVerifier(IdentitySettings(database_url="postgresql://unused", identity_key=KEY))
     door = EventDoor(workshop.hints, workshop.database, workshop.scope, 0.0, (), tokens, workshop.project)
     parts = Parts(
         workshop.reconciler(), workshop.cache, workshop.hints, workshop.feedback, door, workshop.scope, tokens, 60.0

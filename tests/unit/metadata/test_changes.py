@@ -23,7 +23,7 @@ BASE = (column("id", "INTEGER", "REQUIRED"), BUYER, ITEMS, column("day", "DATE")
 
 
 def schema(*columns: Column, **facts: str) -> TableSchema:
-    return TableSchema(table_id="some-project.shop.orders", columns=columns or BASE, **facts)  # type: ignore[arg-type]
+    return TableSchema(table_id="some-project.shop.orders", columns=columns or BASE, **facts)
 
 
 def told(*after: Column) -> set[tuple[str, str, str]]:
