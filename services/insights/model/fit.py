@@ -50,9 +50,20 @@ class _Fold:
 def fit(history: History, *, seed: int = 0) -> Knowledge:
     """Fit on whole learners; some seconds for 100,000 answers. Equal input and seed give equal output.
 
+    One thread: on a machine that others use, OpenMP's threads wait for each other longer than they work, and
+    sums in another order would be other sums.
+
     Raises:
         TooLittleHistory: fewer than 10 learners, or only one outcome.
     """
+    import sklearn.ensemble  # noqa: F401 - only libraries that are loaded can be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return _fit(history, seed)
+
+
+def _fit(history: History, seed: int) -> Knowledge:
     import numpy as np
 
     learners = sorted(history)

@@ -58,8 +58,8 @@ def test_easiness_is_found_again() -> None:
 
 
 def test_predictions_come_near_the_rule_that_made_the_answers() -> None:
-    test = history(80, 60, 3)
-    figures = report(fit(history(120, 60, 2)), test)
+    test = history(80, 50, 3)
+    figures = report(fit(history(110, 50, 2)), test)
     assert best_auc(test, 3) - 0.03 < figures["auc"] <= best_auc(test, 3) + 0.005
     assert figures["ece"] < 0.03
     assert 0.65 <= figures["interval_coverage"] <= 0.95
