@@ -16,6 +16,7 @@ from services.assistant.triage.features import (
     KeywordGroup,
     Keywords,
     Text,
+    number_of_pieces,
     opening_terms,
     pieces,
     read,
@@ -131,7 +132,7 @@ class TriageModel:
 
     def _known_share(self, words: Mapping[str, tuple[int, ...]]) -> float:
         """The share of the text's n-grams that training has seen, 0..1."""
-        size = sum(sum(1 for _ in pieces(word)) for word in words)
+        size = sum(map(number_of_pieces, words))
         return sum(map(len, words.values())) / size if size else 0.0
 
     def _indices_of(self, word: str) -> tuple[int, ...]:

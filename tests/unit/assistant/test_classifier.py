@@ -6,7 +6,7 @@ import pytest
 
 from contracts.problems import LocaleText
 from scripts.evaluate_triage import agreement, evaluate
-from services.assistant.triage.features import MAX_CHARACTERS, read
+from services.assistant.triage.features import MAX_CHARACTERS, number_of_pieces, pieces, read
 from services.assistant.triage.model import BrokenModel, TriageModel
 from services.assistant.triage.requests import Local, combined
 from services.assistant.triage.taxonomy import SHIPPED, Example, Label, Taxonomy, load_all, read_examples
@@ -14,6 +14,7 @@ from services.assistant.triage.training import train
 
 
 def test_the_half_kept_for_testing_meets_the_figures(maintenance: Taxonomy) -> None:
+    """The keywords' author knew these requests: ``fresh`` in the evaluation says how it does on others."""
     report = evaluate(maintenance, read_examples(SHIPPED / maintenance.requests, "test"), priorities=True)
     assert report["texts"] >= 150
     assert report["category"] >= 0.90
@@ -76,6 +77,11 @@ def test_any_text_gets_an_answer_with_its_doubt(classifier: TriageModel, text: s
         assert sum(guess.probabilities.values()) == pytest.approx(1.0, abs=1e-4)
         assert guess.confidence == max(guess.probabilities.values())
     assert len(read(text).flat) <= 2 * MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("word", ["", "a", "문", "수도꼭지가", "electricity"])
+def test_n_grams_are_counted_as_they_are_made(word: str) -> None:
+    assert number_of_pieces(word) == len(list(pieces(word)))
 
 
 def test_what_says_nothing_is_not_sure(classifier: TriageModel) -> None:
