@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from services.insights.adapters.models import Model, Models
 from services.insights.model.corrections import Correction, corrected
@@ -17,6 +18,10 @@ from services.insights.model.table import ItemTable
 from services.kernel.database.pool import OUTAGE
 from services.kernel.database.unit_of_work import Database
 from services.kernel.errors import TransientError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _logger = logging.getLogger(__name__)
 
@@ -39,22 +44,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """``version`` grows with every change. ``table`` is in the order of ``entries``. ``samples``: per subject at most
-    30 items that stand for all of it, evenly spread over their easiness."""
+    """``version`` grows with every change. ``table`` is in the order of ``entries``; ``subjects``: positions in it.
+    ``samples``: per subject at most 30 items that stand for all of it, evenly spread over their easiness."""
 
     version: int
     model: Model
     entries: Sequence[Entry]
-    subjects: dict[str, list[int]]
+    subjects: dict[str, NDArray[np.intp]]
     table: ItemTable
     samples: dict[str, ItemTable]
     easiness: dict[str, float]
-
-    def rows(self, subjects: Sequence[str] | None) -> list[int]:
-        """Positions of the items of ``subjects``, or of all when None."""
-        if subjects is None:
-            return list(range(len(self.entries)))
-        return [row for subject in dict.fromkeys(subjects) for row in self.subjects.get(subject, ())]
 
 
 def build(version: int, model: Model, entries: Sequence[Entry]) -> Catalogue:
@@ -64,9 +63,12 @@ def build(version: int, model: Model, entries: Sequence[Entry]) -> Catalogue:
         fitted = model.knowledge.bank.get(entry.id, entry.skills)
         items.append(corrected(fitted, entry.correction if entry.model_id == model.id else None))
         subjects.setdefault(entry.subject, []).append(row)
+    import numpy as np
+
     samples = {subject: ItemTable.of(_spread(items, rows)) for subject, rows in subjects.items()}
     easiness = skill_easiness(model.knowledge.bank)
-    return Catalogue(version, model, entries, subjects, ItemTable.of(items), samples, easiness)
+    positions = {subject: np.array(rows, dtype=np.intp) for subject, rows in subjects.items()}
+    return Catalogue(version, model, entries, positions, ItemTable.of(items), samples, easiness)
 
 
 def _spread(items: Sequence[Item], rows: Sequence[int]) -> list[Item]:

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from services.insights.catalogue import Catalogue
 from services.insights.learners import Learner
 from services.insights.model.state import SKILL_VARIANCE
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 TARGET = 0.7
 SHORTLIST = 40
+MOST_SUBJECTS = 100
 REVIEW_WEIGHT, PATH_WEIGHT, WEAK_WEIGHT, NEW_PENALTY = 0.25, 0.15, 0.15, 0.2
 REPEATED_SUBJECT, REPEATED_SKILL = 0.04, 0.06
 FADING_DAYS = 7.0
@@ -41,32 +47,36 @@ def recommend(
     """At most ``limit`` items that the learner has not seen, best first."""
     import numpy as np
 
-    seen = {catalogue.table.rows[name] for name in learner.state.items if name in catalogue.table.rows}
-    rows = [row for row in catalogue.rows(subjects) if row not in seen]
-    if not rows:
-        return []
     matrix = catalogue.table.matrix(learner.state, now)
-    matrix = matrix[rows] if len(rows) < len(matrix) else matrix
     knowledge = catalogue.model.knowledge
-    rough = np.abs(knowledge.of_matrix(matrix, quick=True) - TARGET)
-    # Each subject sends those nearest to the target, so that none is crowded out.
-    chosen = _shortlist(catalogue, rows, rough.tolist(), max(SHORTLIST, 2 * limit))
-    chances = knowledge.of_matrix(matrix[chosen]).tolist()
+    distance = np.abs(knowledge.of_matrix(matrix, quick=True) - TARGET)
+    for name in learner.state.items:
+        if (row := catalogue.table.rows.get(name)) is not None:
+            distance[row] = np.inf
+    chosen = _shortlist(catalogue, subjects, distance, max(SHORTLIST, 2 * limit))
+    if not chosen:
+        return []
     follows = _paths(catalogue, learner)
     candidates = [
-        _candidate(catalogue, learner, rows[position], chance, follows, now)
-        for position, chance in zip(chosen, chances, strict=True)
+        _candidate(catalogue, learner, row, chance, follows, now)
+        for row, chance in zip(chosen, knowledge.of_matrix(matrix[chosen]).tolist(), strict=True)
     ]
     return _pick(catalogue, candidates, limit)
 
 
-def _shortlist(catalogue: Catalogue, rows: list[int], distance: list[float], size: int) -> list[int]:
-    order = sorted(range(len(rows)), key=distance.__getitem__)
-    by_subject: dict[str, list[int]] = {}
-    for position in order:
-        by_subject.setdefault(catalogue.entries[rows[position]].subject, []).append(position)
-    share = max(1, size // len(by_subject))
-    return [position for positions in by_subject.values() for position in positions[:share]][: 4 * size]
+def _shortlist(
+    catalogue: Catalogue, subjects: Sequence[str] | None, distance: NDArray[np.float64], size: int
+) -> list[int]:
+    """Rows of unseen items. Each subject sends those nearest to the target, so that none is crowded out."""
+    import numpy as np
+
+    asked = catalogue.subjects if subjects is None else dict.fromkeys(subjects)
+    pools = [rows for subject in asked if (rows := catalogue.subjects.get(subject)) is not None]
+    chosen: list[int] = []
+    for rows in pools[:MOST_SUBJECTS]:
+        near = rows[np.argsort(distance[rows], kind="stable")[: max(1, size // len(pools))]]
+        chosen.extend(near[np.isfinite(distance[near])].tolist())
+    return chosen
 
 
 @dataclass(slots=True)
@@ -77,6 +87,7 @@ class _Candidate:
     fading: tuple[str, float] | None
     new: list[str]
     weak: str | None
+    base: float
 
 
 def _candidate(
@@ -105,7 +116,7 @@ def _candidate(
         # One new concept at a time: the others are its prerequisites, met before. A blank learner has met none.
         "new_concepts": -NEW_PENALTY * max(0, len(new) - 1) if learner.version else -0.05 * max(0, len(new) - 1),
     }
-    return _Candidate(row, chance, terms, fading, new, weak[0] if weak else None)
+    return _Candidate(row, chance, terms, fading, new, weak[0] if weak else None, sum(terms.values()))
 
 
 def _paths(catalogue: Catalogue, learner: Learner) -> dict[str, float]:
@@ -128,14 +139,16 @@ def _pick(catalogue: Catalogue, candidates: list[_Candidate], limit: int) -> lis
         def utility(candidate: _Candidate) -> tuple[float, str]:
             entry = catalogue.entries[candidate.row]
             repeated = REPEATED_SUBJECT * subjects[entry.subject]
-            repeated += REPEATED_SKILL * max((skills[name] for name in entry.skills), default=0)
-            return sum(candidate.terms.values()) - repeated, entry.id
+            most = 0
+            for name in entry.skills:
+                most = max(most, skills[name])
+            return candidate.base - repeated - REPEATED_SKILL * most, entry.id
 
         best = max(left, key=utility)
         left.remove(best)
         entry = catalogue.entries[best.row]
         value = utility(best)[0]
-        terms = {**best.terms, "balance": value - sum(best.terms.values())}
+        terms = {**best.terms, "balance": value - best.base}
         subjects[entry.subject] += 1
         skills.update(entry.skills)
         ko, en = _reason(best)
