@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 
 import asyncpg
 
+from scripts.services import SERVICES
 from services.kernel.database.migrations import migrate, prepare
 from services.kernel.messaging.provision import provision_embedded
-
-SERVICES = ("intake", "generator", "grader", "insights", "metadata", "notifier", "assistant")
 
 
 def provision(

@@ -9,7 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-from scripts.embedded.platform import SERVICES, Options, PlatformError, broker_emulator, running
+from scripts.embedded.platform import Options, PlatformError, broker_emulator, running
+from scripts.services import SERVICES
 
 FIRST_PORT = 8080
 

@@ -25,8 +25,8 @@ from scripts.embedded.ports import free_port
 from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.process import SupervisedProcess
 from scripts.embedded.storage import StorageEmulator
+from scripts.services import SERVICES
 
-SERVICES = ("intake", "generator", "grader", "insights", "metadata", "notifier", "assistant")
 DATABASE = "querycraft"
 PROJECT = "querycraft-local"
 READY_TIMEOUT_SECONDS = 60.0
