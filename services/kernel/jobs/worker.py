@@ -36,6 +36,9 @@ _logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT_TIMEOUT_SECONDS = 20.0
+TAKEOVER_PATIENCE_SECONDS = HEARTBEAT_TIMEOUT_SECONDS + 2.0
+TAKEOVER_POLL_SECONDS = 1.0
+ALIVE_ELSEWHERE = "alive_elsewhere"
 
 
 @dataclass(frozen=True)
@@ -141,19 +144,29 @@ class Worker:
     async def _run(self, job: JobRequested, attempt: int) -> float | None:
         token = uuid.uuid4()
         context = JobContext(job, token, self._database, time.monotonic() + self.route.time_limit, attempt)
-        async with self._database.transaction() as unit:
-            claim = await runs.claim(unit.connection, job, token, HEARTBEAT_TIMEOUT_SECONDS)
-            if isinstance(claim, runs.Claimed):
-                unit.emit(context.progressed(claim.sequence))
-            elif claim.outcome is not None:
-                self._announce(unit, job, claim.outcome)
+        claim = await self._claim(context)
         if isinstance(claim, runs.Refused):
             _logger.info("job is not run: %s", claim.reason, extra={"action": "job.not_run", "job_id": job.job_id})
-            return 2.0 if claim.reason == "alive_elsewhere" else None
+            return HEARTBEAT_TIMEOUT_SECONDS if claim.reason == ALIVE_ELSEWHERE else None
         if attempt > self.route.subscription.max_attempts:
             await self._fail(context, "worker_died", f"the worker died {attempt - 1} times while running this job", "")
             return None
         return await self._attempt(context)
+
+    async def _claim(self, context: JobContext) -> runs.Claimed | runs.Refused:
+        """Become the job's run. While another copy seems alive, wait for as long as a dead one keeps that look:
+        handing the delivery back again and again would use up its attempts."""
+        patience = time.monotonic() + TAKEOVER_PATIENCE_SECONDS
+        while True:
+            async with self._database.transaction() as unit:
+                claim = await runs.claim(unit.connection, context.job, context.token, HEARTBEAT_TIMEOUT_SECONDS)
+                if isinstance(claim, runs.Claimed):
+                    unit.emit(context.progressed(claim.sequence))
+                elif claim.outcome is not None:
+                    self._announce(unit, context.job, claim.outcome)
+            waiting = isinstance(claim, runs.Refused) and claim.reason == ALIVE_ELSEWHERE
+            if not waiting or time.monotonic() > patience or await wait(self._stopping, TAKEOVER_POLL_SECONDS):
+                return claim
 
     async def _attempt(self, context: JobContext) -> float | None:
         job = context.job

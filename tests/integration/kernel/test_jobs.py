@@ -12,6 +12,7 @@ from contracts.jobs import JobCancelled, JobFailed, JobProgressed, JobRequested,
 from contracts.manifest import Subscription
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
+from services.kernel.jobs import runs
 from services.kernel.jobs import worker as worker_module
 from services.kernel.jobs.context import JobContext, JobResult, JobStopped
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
@@ -112,7 +113,10 @@ async def test_a_copy_that_was_taken_over_changes_nothing(database: Database, br
     assert await count_effects(database) == 1
 
 
-async def test_a_second_copy_waits_while_the_first_is_alive(database: Database, broker: EmbeddedBroker) -> None:
+async def test_a_second_copy_waits_while_the_first_is_alive(
+    database: Database, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "TAKEOVER_PATIENCE_SECONDS", 0.0)
     job = request()
     reached, go_on = asyncio.Event(), asyncio.Event()
 
@@ -126,6 +130,18 @@ async def test_a_second_copy_waits_while_the_first_is_alive(database: Database, 
     assert await make_worker(database, broker).dispatch(deliver(job, attempt=2)) == "nack"
     go_on.set()
     assert await first == "ack"
+    assert await count_effects(database) == 1
+
+
+async def test_a_copy_whose_worker_died_is_taken_over_without_using_up_attempts(
+    database: Database, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "HEARTBEAT_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(worker_module, "TAKEOVER_POLL_SECONDS", 0.05)
+    job = request()
+    async with database.transaction() as unit:  # what a worker leaves that is killed right after its claim
+        await runs.claim(unit.connection, job, uuid.uuid4(), 20.0)
+    assert await make_worker(database, broker).dispatch(deliver(job, attempt=2)) == "ack"
     assert await count_effects(database) == 1
 
 
