@@ -92,7 +92,7 @@ class _Nothing:
 schema = schemathesis.openapi.from_dict(
     build_app(
         NotifierSettings(database_url="postgresql://unused"),
-        Parts(_Nothing(), Hub(_Nothing(), max_clients=1), _Nothing(), _Nothing(), lambda: None),
+        Parts(_Nothing(), Hub(_Nothing(), max_clients=1), _Nothing(), _Nothing(), _Nothing(), lambda: None),
     ).openapi()
 ).exclude(path="/notifications/stream", method="GET")  # it never ends; test_sse.py has its own cases
 
