@@ -13,8 +13,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _RESTART_DELAY_SECONDS = 0.2
-_MAX_QUICK_FAILURES = 5
-_QUICK_SECONDS = 2.0
+_MOST_FAILURES = 20
+_WINDOW_SECONDS = 30.0
 
 
 def _die_with_parent() -> None:
@@ -35,9 +35,9 @@ class SupervisedProcess:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _started: threading.Event = field(default_factory=threading.Event)
     _watcher: threading.Thread | None = None
-    _starts: list[float] = field(default_factory=list)
+    _failures: list[float] = field(default_factory=list)
     failed: bool = False
-    """True when it died right after each of several starts and was given up."""
+    """True when it died by itself again and again within half a minute and was given up."""
 
     def start(self) -> None:
         # The kernel ends the child with the thread that started it, so the watcher starts it, which outlives it.
@@ -81,7 +81,6 @@ class SupervisedProcess:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def _spawn(self) -> None:
-        self._starts.append(time.monotonic())
         output = None
         if self.log is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +111,11 @@ class SupervisedProcess:
             process.wait()
             if self._stopping.wait(_RESTART_DELAY_SECONDS):
                 return
-            quick = [t for t in self._starts[-_MAX_QUICK_FAILURES:] if time.monotonic() - t < _QUICK_SECONDS * 5]
-            if len(quick) >= _MAX_QUICK_FAILURES and process.returncode not in (-signal.SIGKILL,):
+            if process.returncode != -signal.SIGKILL:
+                # Not those that were killed on purpose; and a database that restarts may take some seconds.
+                self._failures.append(time.monotonic())
+            recent = [moment for moment in self._failures if time.monotonic() - moment < _WINDOW_SECONDS]
+            if len(recent) >= _MOST_FAILURES:
                 self.failed = True
                 return
             self.restarts += 1
