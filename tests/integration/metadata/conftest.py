@@ -32,8 +32,6 @@ from tests.support.services import let_go_of_sockets, opened, service_database
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, SchemaField
 
-pytest_plugins = ["tests.support.bigquery_emulator"]
-
 DATASET = "shop"
 
 
