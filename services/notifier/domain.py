@@ -83,7 +83,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """``id`` follows from the fact, so that the same fact told twice is one notification."""
+    """``id`` follows from the fact, so that the same fact told twice is one notification. A job's end is one
+    fact whatever its fence: a worker announces it again when intake, not having heard yet, released the job anew."""
 
     id: uuid.UUID
     kind: Kind
@@ -139,7 +140,7 @@ def decide(message: Message, origin: Origin) -> Notification | None:
 
 def _succeeded(message: JobSucceeded, origin: Origin) -> Notification:
     return _notification(
-        ("job_succeeded", message.job_id, str(message.fence)),
+        ("job_succeeded", message.job_id),
         Kind.SUCCESS,
         "job_succeeded",
         Severity.INFO,
@@ -153,7 +154,7 @@ def _succeeded(message: JobSucceeded, origin: Origin) -> Notification:
 
 def _failed(message: JobFailed, origin: Origin) -> Notification:
     return _notification(
-        ("job_failed", message.job_id, str(message.fence)),
+        ("job_failed", message.job_id),
         Kind.ALERT,
         "job_failed",
         Severity.ERROR,
@@ -168,7 +169,7 @@ def _failed(message: JobFailed, origin: Origin) -> Notification:
 
 def _stopped(message: JobCancelled, origin: Origin) -> Notification:
     return _notification(
-        ("job_cancelled", message.job_id, str(message.fence)),
+        ("job_cancelled", message.job_id),
         Kind.ALERT,
         "job_cancelled",
         Severity.INFO,

@@ -96,7 +96,10 @@ async def test_an_event_that_can_never_be_kept_becomes_a_dead_letter_and_harms_n
 async def test_an_id_is_given_to_the_same_fact_only(notifier: Running) -> None:
     job_id = new_id()
     await notifier.publish(failed(job_id=job_id, fence=1), failed(job_id=job_id, fence=2), succeeded(job_id=job_id))
-    await told(notifier, 3)
+    await notifier.publish(failed(), failed())
+    await told(notifier, 4)
+    rows = await notifier.service.database.fetch("SELECT type FROM notifications WHERE about = $1", job_id)
+    assert sorted(row["type"] for row in rows) == ["job_failed", "job_succeeded"]
 
 
 async def test_a_fact_told_twice_in_one_batch_is_one_notification_on_each_event_s_own_trace(
