@@ -51,7 +51,8 @@ def install() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
-        sync = [_uv(), "sync", "--frozen", "--quiet", "--project", str(PROJECT), "--python", sys.executable]
+        sync = [_uv(), "sync", "--frozen", "--quiet", "--compile-bytecode", "--project", str(PROJECT)]
+        sync += ["--python", sys.executable]
         _run(sync, {"UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT / "venv")})
         # DuckDB keeps extensions under the home directory; this one comes from the lock, not from the network.
         load = "from duckdb_extensions import import_extension; import_extension('spatial')"
