@@ -42,7 +42,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Terms:
-    """``concurrency``: tables at once. ``max_age``: after which a table whose data changed is profiled again."""
+    """``concurrency``: data sets listed, then tables refreshed, at once. ``max_age``: after which a table whose data
+    changed is profiled again."""
 
     concurrency: int = 4
     max_age: timedelta = timedelta(hours=24)
@@ -90,17 +91,33 @@ class Reconciler:
         """
         report = Report()
         index = (await self._ports.cache.index()).index
-        for dataset, named in _by_dataset(wish.scope).items():
-            await progress(f"listing {dataset}", 0, 1)
+        limit = asyncio.Semaphore(self._terms.concurrency)
+        datasets = _by_dataset(wish.scope)
+        await progress(f"listing {len(datasets)} data sets", 0, 1)
+        listed = await asyncio.gather(
+            *(self._listed(wish, dataset, named, index, report, limit) for dataset, named in datasets.items())
+        )
+        await self._refresh([task for tasks in listed for task in tasks], wish, report, progress)
+        return report
+
+    async def _listed(
+        self,
+        wish: Wish,
+        dataset: DatasetId,
+        named: frozenset[TableId],
+        index: Index,
+        report: Report,
+        limit: asyncio.Semaphore,
+    ) -> list[Task]:
+        """What is to be done in one data set; nothing when it is out of reach."""
+        async with limit:
             try:
-                tasks = [task async for task in self._tasks(wish, dataset, named, index, report)]
+                return [task async for task in self._tasks(wish, dataset, named, index, report)]
             except QueryCraftError as error:
                 # What is cached stays; one data set out of reach does not keep the others from being fresh.
                 report.fail(str(dataset), error)
                 _log_failure(str(dataset), error)
-                continue
-            await self._refresh(tasks, wish, report, progress)
-        return report
+                return []
 
     async def _tasks(
         self, wish: Wish, dataset: DatasetId, named: frozenset[TableId], index: Index, report: Report
@@ -137,7 +154,7 @@ class Reconciler:
                 report.unfinished += len(tasks) - start
                 return
             batch = tasks[start : start + INDEX_EVERY]
-            await progress(f"refreshing {batch[0].table.dataset_id}", start, len(tasks))
+            await progress(f"refreshing {batch[0].table}", start, len(tasks))
             limit = asyncio.Semaphore(self._terms.concurrency)
             done = await asyncio.gather(*(self._one(task, limit, report) for task in batch))
             await self._index({str(r.table): r.entry for r in done if r is not None})

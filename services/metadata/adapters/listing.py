@@ -1,7 +1,9 @@
 """One query that tells what a whole data set looks like: a fingerprint per table.
 
-Source: https://cloud.google.com/bigquery/docs/information-schema-column-field-paths (descriptions and nested fields),
-``__TABLES__`` for when data changed last: INFORMATION_SCHEMA.PARTITIONS refuses data sets of over 1,000 tables.
+Source: https://cloud.google.com/bigquery/docs/information-schema-columns, -column-field-paths (descriptions and nested
+fields) and -table-options; ``__TABLES__`` for when a table was made and when its data changed last, since
+INFORMATION_SCHEMA.PARTITIONS refuses data sets of over 1,000 tables. What can only change by making the table anew,
+such as the unit of its partitions, shows in ``creation_time``.
 """
 
 from __future__ import annotations
@@ -26,14 +28,18 @@ def query(dataset: DatasetId, tables: Sequence[str], *, field_paths: bool) -> st
         )
     return (
         f"SELECT {_COLUMNS}, {_LAYOUT}, f.field_path, f.data_type AS field_type, f.description,\n"
-        f"  s.option_value AS table_description, t.last_modified_time\n"
+        "  d.option_value AS table_description, r.option_value AS filter_required, t.creation_time,\n"
+        "  t.last_modified_time\n"
         f"FROM {schema}.COLUMNS AS c\n"
-        f"JOIN {schema}.COLUMN_FIELD_PATHS AS f\n"
+        # Pseudo-columns of tables partitioned by arrival have no field path.
+        f"LEFT JOIN {schema}.COLUMN_FIELD_PATHS AS f\n"
         "  ON f.table_name = c.table_name AND f.column_name = c.column_name\n"
-        f"LEFT JOIN {schema}.TABLE_OPTIONS AS s\n"
-        "  ON s.table_name = c.table_name AND s.option_name = 'description'\n"
+        f"LEFT JOIN {schema}.TABLE_OPTIONS AS d\n"
+        "  ON d.table_name = c.table_name AND d.option_name = 'description'\n"
+        f"LEFT JOIN {schema}.TABLE_OPTIONS AS r\n"
+        "  ON r.table_name = c.table_name AND r.option_name = 'require_partition_filter'\n"
         f"LEFT JOIN `{dataset.project}`.`{dataset.dataset}`.__TABLES__ AS t ON t.table_id = c.table_name{only}\n"
-        "ORDER BY c.table_name, c.ordinal_position, f.field_path"
+        "ORDER BY c.table_name, c.ordinal_position, c.column_name, f.field_path"
     )
 
 
