@@ -14,6 +14,7 @@ from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
 from services.kernel.llm.assembly import open_models
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.oidc import OidcVerifier, TrustEveryone, Verifier
+from services.kernel.messaging.replayer import Replayer
 from services.kernel.metadata_cache import VersionedStorage
 from services.kernel.runtime import Service
 from services.metadata.adapters.bigquery import BigQueryWarehouse, Limits
@@ -21,7 +22,7 @@ from services.metadata.adapters.cache import StoredCache
 from services.metadata.adapters.records import OutboxAnnouncer, PostgresFeedback, PostgresHints
 from services.metadata.adapters.writing import ModelExampleWriter
 from services.metadata.api.app import Parts, build_app
-from services.metadata.api.events import EventDoor
+from services.metadata.api.events import SUBSCRIPTION, EventDoor
 from services.metadata.handlers import HintWorker, Refreshing, refresh_metadata
 from services.metadata.loops import follow_hints
 from services.metadata.reconcile import Reconciler, Terms
@@ -74,7 +75,7 @@ async def build(settings: MetadataSettings, *, launched: bool = False) -> Servic
         broker,
         consumers=consumers,
         workers=[worker],
-        background=[partial(follow_hints, hint_worker)],
+        background=[partial(follow_hints, hint_worker), Replayer(database.pool, {SUBSCRIPTION: door}).run],
         app=app,
         on_close=closing if launcher is None else [launcher.close, *closing],
     )

@@ -67,7 +67,7 @@ async def refresh_metadata(context: JobContext, ports: Refreshing) -> JobResult:
         await ports.pass_on(context)
     seconds = time.monotonic() - began
     result = summary(report, calls, seconds)
-    _count(result["status"], report, seconds)
+    record_run(result["status"], report, seconds)
     _raise_if_nothing(report, result["message"])
     return JobResult(result, _alert_of_failures(report, context) if report.failed else None)
 
@@ -114,7 +114,8 @@ def _raise_if_nothing(report: Report, message: str) -> None:
     raise JobFailedError(message, code=errors[0].code)
 
 
-def _count(status: str, report: Report, seconds: float) -> None:
+def record_run(status: str, report: Report, seconds: float) -> None:
+    """Count a run, however it was started, by status and error type, with how long it took."""
     kinds = {error.code for error in report.failures.values()} or {"none"}
     for kind in kinds:
         metrics.METADATA_RUNS.add(1, {"status": status, "error_type": kind})
@@ -175,7 +176,7 @@ class HintWorker:
             report = await self._report(wish)
         failed = self._failed(by_table, report)
         seconds = time.monotonic() - began
-        _count("success" if not failed else "partial" if len(failed) < len(due) else "failed", report, seconds)
+        record_run("success" if not failed else "partial" if len(failed) < len(due) else "failed", report, seconds)
         await self.hints.settle([hint for hint in due if hint.table not in failed], self.window)
         await self._postpone([by_table[table] for table in failed], report)
         return len(due)

@@ -22,7 +22,7 @@ from services.metadata.domain.events import Hint, HintKind
 from services.metadata.domain.examples import admitted
 from services.metadata.domain.orders import RefreshOrder, targets
 from services.metadata.domain.tables import Scope, TableId
-from services.metadata.handlers import summary
+from services.metadata.handlers import record_run, summary
 from services.metadata.ports import Cache, CachedTable, Hints
 from services.metadata.reconcile import Reconciler, Wish
 from services.metadata.tally import counting
@@ -79,7 +79,9 @@ def _refreshes(parts: Parts) -> APIRouter:
         wish = Wish(scope, began + parts.budget, reread=bool(order.tables), force=order.force)
         with counting() as calls:
             report = await parts.reconciler.run(wish, _silent)
-        answer = summary(report, calls, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        answer = summary(report, calls, seconds)
+        record_run(answer["status"], report, seconds)
         return JSONResponse(answer, 503 if answer["status"] == "failed" else 200)
 
     return router

@@ -24,7 +24,7 @@ from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import Envelope
 from services.kernel.messaging.oidc import Unauthenticated, Verifier
 from services.metadata.domain.envelopes import Arrival, arrival_of, log_entry
-from services.metadata.domain.events import EventRefused, hints_in
+from services.metadata.domain.events import EventRefused, Hint, hints_in
 from services.metadata.domain.tables import Scope
 from services.metadata.ports import Hints
 
@@ -33,7 +33,9 @@ _logger = logging.getLogger(__name__)
 SUBSCRIPTION = "metadata.bigquery-changes"
 """The Log Router topic's subscription; its dead letters are kept under this name, Eventarc's too."""
 TOPIC = "bigquery-changes"
-_KEPT_BYTES = 1_000_000
+_HEADER = "header-"
+"""Before the name of a header kept with a dead letter: some, such as ``ce-id``, are attributes of their own there."""
+_KEPT_HEADERS = ("ce-", "content-type", "x-goog-pubsub-")
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,23 @@ class EventDoor:
             hints = hints_in(log_entry(headers, body))
         except EventRefused as refused:
             metrics.METADATA_EVENTS.add(1, {"outcome": "malformed"})
-            await self._bury(arrival, headers, body, refused)
+            await self._bury(_envelope(arrival, headers, body), arrival.attempt, refused)
             raise
+        return await self._heed(hints)
+
+    async def redeliver(self, delivery: Delivery) -> bool:
+        """A dead letter again, as when what refused it has been mended. False: refused again, and kept."""
+        kept = delivery.envelope.attributes.items()
+        headers = {name.removeprefix(_HEADER): value for name, value in kept if name.startswith(_HEADER)}
+        try:
+            hints = hints_in(log_entry(headers, delivery.envelope.data))
+        except EventRefused as refused:
+            await self._bury(delivery.envelope, delivery.attempt, refused)
+            return False
+        await self._heed(hints)
+        return True
+
+    async def _heed(self, hints: Sequence[Hint]) -> dict[str, Any]:
         wanted = [hint for hint in hints if self.scope.covers(hint.table)]
         await self.hints.add(wanted, self.window)
         metrics.METADATA_EVENTS.add(1, {"outcome": "accepted" if wanted else "ignored"})
@@ -82,18 +99,12 @@ class EventDoor:
             "ignored": sorted({str(hint.table) for hint in hints} - {str(hint.table) for hint in wanted}),
         }
 
-    async def _bury(self, arrival: Arrival, headers: dict[str, str], body: bytes, refused: EventRefused) -> None:
-        attributes = {
-            "ce-id": arrival.id[:512],
-            "ce-source": arrival.source[:512],
-            "content-type": headers.get("content-type", "")[:256],
-        }
-        delivery = Delivery(Envelope(TOPIC, attributes, body[:_KEPT_BYTES]), arrival.attempt)
+    async def _bury(self, envelope: Envelope, attempt: int, refused: EventRefused) -> None:
         async with self.database.transaction() as unit:
             letter = await dead_letters.bury(
                 unit.connection,
                 SUBSCRIPTION,
-                delivery,
+                Delivery(envelope, attempt),
                 code=refused.code,
                 reason=str(refused),
                 handler=f"{EventDoor.take.__qualname__}",
@@ -104,7 +115,7 @@ class EventDoor:
                     alert_type="dead_letter",
                     severity="error",
                     source="metadata",
-                    about=arrival.id[:512],
+                    about=envelope.id,
                     error_message=f"dead letter {letter} on {SUBSCRIPTION}: {refused}"[:4_000],
                     project_id=self.project_id,
                     trace_id=telemetry.current_trace_id(),
@@ -112,7 +123,13 @@ class EventDoor:
                 )
             )
         metrics.DEAD_LETTERS.add(1, {"subscription": SUBSCRIPTION})
-        _logger.error("event refused: %s", refused, extra={"action": "message.dead", "message_id": arrival.id})
+        _logger.error("event refused: %s", refused, extra={"action": "message.dead", "message_id": envelope.id})
+
+
+def _envelope(arrival: Arrival, headers: dict[str, str], body: bytes) -> Envelope:
+    """The event as a dead letter keeps it: whole, with the headers that say how to read it."""
+    kept = {f"{_HEADER}{name}": value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)}
+    return Envelope(TOPIC, {"ce-id": arrival.id[:512], "ce-source": arrival.source[:512], **kept}, body)
 
 
 def events_router(door: EventDoor) -> APIRouter:
