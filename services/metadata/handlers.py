@@ -106,11 +106,11 @@ def summary(report: Report, calls: Counter[str], seconds: float) -> dict[str, An
 
 
 def _raise_if_nothing(report: Report, message: str) -> None:
-    if not report.failed or report.changes.total():
+    if report.changes.total() or not (report.failed or report.unfinished):
         return
     errors = list(report.failures.values())
-    if any(isinstance(error, TransientError) for error in errors):
-        raise TransientError(message, code=errors[0].code)
+    if report.unfinished or any(isinstance(error, TransientError) for error in errors):
+        raise TransientError(message, code=errors[0].code if errors else "out_of_time")
     raise JobFailedError(message, code=errors[0].code)
 
 

@@ -22,7 +22,8 @@ _logger = logging.getLogger(__name__)
 INDEX_EVERY = 50
 """Tables refreshed before the index learns of them: what a killed run looks at again."""
 MOST_REASONS = 20
-RESERVE_SECONDS = 30.0
+RESERVE_SECONDS = 60.0
+"""No table is begun with less time left: reading it, asking a model and trying what it wrote must end in time."""
 
 Progress = Callable[[str, int, int], Awaitable[None]]
 """What is being done, how many tables are behind, how many there are."""
@@ -149,18 +150,21 @@ class Reconciler:
 
     async def _refresh(self, tasks: list[Task], wish: Wish, report: Report, progress: Progress) -> None:
         """A bounded number at a time; the index learns of them in batches."""
+        limit = asyncio.Semaphore(self._terms.concurrency)
         for start in range(0, len(tasks), INDEX_EVERY):
-            if wish.deadline - time.monotonic() < RESERVE_SECONDS:
-                report.unfinished += len(tasks) - start
-                return
             batch = tasks[start : start + INDEX_EVERY]
             await progress(f"refreshing {batch[0].table}", start, len(tasks))
-            limit = asyncio.Semaphore(self._terms.concurrency)
             done = await asyncio.gather(*(self._one(task, limit, report) for task in batch))
             await self._index({str(r.table): r.entry for r in done if r is not None})
+            if report.unfinished:
+                report.unfinished += len(tasks) - start - len(batch)
+                return
 
     async def _one(self, task: Task, limit: asyncio.Semaphore, report: Report) -> Refreshed | None:
         async with limit:
+            if task.deadline - time.monotonic() < RESERVE_SECONDS:
+                report.unfinished += 1
+                return None
             try:
                 refreshed = await refresh_table(task, self._ports)
             except QueryCraftError as error:
