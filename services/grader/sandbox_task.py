@@ -19,6 +19,7 @@ from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.dialects import NeedsBigQuery, to_duckdb
 from services.kernel.sql.guard import Refused, check
 from services.kernel.sql.judge import JudgeRequest, Verdict, judge
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.judge.pair import Pair
 from services.kernel.sql.results import ResultSet
@@ -117,7 +118,7 @@ def _answer(base: duckdb.DuckDBPyConnection, sql: str, max_rows: int) -> tuple[R
     """The answer's result and its seconds. An endless one is interrupted; what ignores that meets the CPU limit."""
     began, processor = time.perf_counter(), time.process_time()
     watchdog = Watchdog(base)
-    watchdog.deadline = time.monotonic() + _BASE_QUERY_SECONDS
+    watchdog.deadline = Deadline.after(_BASE_QUERY_SECONDS)
     try:
         result = ResultSet.fetch(base, sql, max_rows)
     except duckdb.InterruptException:

@@ -17,6 +17,7 @@ from services.assistant.optimization.candidates import candidates
 from services.kernel.sql.compare import ComparisonPolicy
 from services.kernel.sql.guard import Refused, check
 from services.kernel.sql.judge import JudgeRequest, judge
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.results import ResultSet
 from services.kernel.sql.sandbox import engine
@@ -114,7 +115,7 @@ def _fastest(connection: duckdb.DuckDBPyConnection, sql: str) -> float:
     best, spent = float("inf"), 0.0
     try:
         for _ in range(RUNS):
-            watchdog.deadline = time.monotonic() + QUERY_SECONDS
+            watchdog.deadline = Deadline.after(QUERY_SECONDS)
             began = time.perf_counter()
             connection.execute(sql).fetchall()
             took = time.perf_counter() - began

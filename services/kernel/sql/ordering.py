@@ -22,7 +22,7 @@ class OrderedReference:
 
     ``sql``: the reference with its order keys appended as hidden columns and its outermost LIMIT and OFFSET removed.
     ``keys``: per order key the index of its column, negative ones counting the hidden columns from the end.
-    ``orders``: whether the reference states an order at all.
+    ``orders``: whether the reference states an order at all. ``directions``: per order key, as ORDER BY writes it.
     """
 
     sql: str
@@ -31,18 +31,26 @@ class OrderedReference:
     limit: int | None
     offset: int
     orders: bool
+    directions: tuple[str, ...] = ()
+
+    def sort_keys(self, width: int) -> tuple[tuple[int, str], ...]:
+        """For a result ``width`` columns wide, hidden ones included: its order keys' indexes and directions."""
+        return tuple((key % width, direction) for key, direction in zip(self.keys, self.directions, strict=True))
 
     def interpret(self, result: ResultSet) -> tuple[ResultSet, list[TieGroup] | None]:
         """The rows that the reference returns, and its tie groups (None when any order will do and nothing is cut)."""
         width = len(result.columns) - self.hidden
         if not self.orders and self.limit is None and not self.offset:
             return result, None
-        stop = len(result.rows) if self.limit is None else self.offset + self.limit
-        window = slice(self.offset, stop)
-        visible = ResultSet(
-            result.columns[:width], result.types[:width], tuple(row[:width] for row in result.rows[window])
-        )
-        return visible, self._groups(result.rows, width, window)
+        visible = ResultSet(result.columns[:width], result.types[:width], self.visible(result.rows))
+        return visible, self._groups(result.rows, width, self._window(result.rows))
+
+    def visible(self, rows: Sequence[tuple[Value, ...]]) -> tuple[tuple[Value, ...], ...]:
+        """What the query itself would return of ``rows``, as ``sql`` returns them."""
+        return tuple(row[: len(row) - self.hidden] for row in rows[self._window(rows)])
+
+    def _window(self, rows: Sequence[tuple[Value, ...]]) -> slice:
+        return slice(self.offset, len(rows) if self.limit is None else self.offset + self.limit)
 
     def _groups(self, rows: Sequence[tuple[Value, ...]], width: int, window: slice) -> list[TieGroup]:
         groups, start = [], 0
@@ -99,12 +107,18 @@ def read_reference(plain: str, tree: exp.Expr) -> OrderedReference:
     if placed is None:
         return OrderedReference(plain, (), 0, None, 0, orders=False)
     keys, hidden = placed
+    directions = tuple(_direction(ordered) for ordered in order.expressions)
     if limit is not None or offset:
         if not isinstance(limit, int | None) or not isinstance(offset, int):
-            return OrderedReference(query.sql("duckdb"), keys, hidden, None, 0, orders=True)
+            return OrderedReference(query.sql("duckdb"), keys, hidden, None, 0, True, directions)
         query.set("limit", None)
         query.set("offset", None)
-    return OrderedReference(query.sql("duckdb"), keys, hidden, limit, offset or 0, orders=True)
+    return OrderedReference(query.sql("duckdb"), keys, hidden, limit, offset or 0, True, directions)
+
+
+def _direction(ordered: exp.Expr) -> str:
+    first = "FIRST" if ordered.args.get("nulls_first") else "LAST"
+    return f"{'DESC' if ordered.args.get('desc') else 'ASC'} NULLS {first}"
 
 
 def _without_order(query: exp.Query, plain: str, limit: int | str | None, offset: int | str) -> OrderedReference:

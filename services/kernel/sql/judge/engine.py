@@ -1,18 +1,20 @@
-"""An in-memory DuckDB that holds many instances at once, each selected by setting a variable.
+"""An in-memory DuckDB that holds many instances at once: a query runs on one of them, or on all together.
 
 Loading a batch in one INSERT per table and switching between instances through views costs a third less than loading
-each instance by itself.
+each instance by itself; running a query on the whole batch at once costs a small part of that again (see ``batch``).
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from services.kernel.sql.dataset import render_literal
+from services.kernel.sql.dataset import Value, render_literal
+from services.kernel.sql.judge.batch import SLOT, SLOTS_TABLE, BatchQuery, batch_statement, rows_by_slot
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.layout import Layout, TableLayout
 from services.kernel.sql.results import ResultSet
@@ -24,8 +26,12 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection, Statement
 
-_SLOT = "qc_slot"
 _POLL_SECONDS = 0.05
+_MOST_ROWS = 100_000
+
+
+class TooManyRows(Exception):
+    """A batch returned more rows than are worth holding at once."""
 
 
 class Watchdog:
@@ -36,7 +42,7 @@ class Watchdog:
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
-        self.deadline: float | None = None  # time.monotonic() seconds; None while no query runs
+        self.deadline: Deadline | None = None  # None while no query runs
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="query-watchdog", daemon=True)
         self._thread.start()
@@ -48,7 +54,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._closed.wait(_POLL_SECONDS):
             deadline = self.deadline
-            if deadline is not None and time.monotonic() >= deadline:
+            if deadline is not None and deadline.passed:
                 self._connection.interrupt()
 
 
@@ -77,7 +83,7 @@ class InstanceEngine:
         self.connection.close()
 
     def _create(self) -> None:
-        statements = [f"SET VARIABLE {_SLOT} = 0"]
+        statements = [f"SET VARIABLE {SLOT} = 0", f"CREATE TABLE {SLOTS_TABLE} ({SLOT} INTEGER)"]
         laid_out = {layout.table.name: layout for layout in self._layout.tables}
         for table in self._layout.schema.tables:
             layout = laid_out.get(table.name)
@@ -89,8 +95,15 @@ class InstanceEngine:
         self.connection.execute(";".join(statements))
 
     def _statements(self, layout: TableLayout) -> list[str]:
-        stored = self._names[layout.table.name]
         columns = [f"{quote_identifier(c.name)} {c.type}" for c in layout.varied]
+        return [
+            f"CREATE TABLE {self._names[layout.table.name]} ({', '.join([f'{SLOT} INTEGER', *columns])})",
+            f"CREATE VIEW {quote_identifier(layout.table.name)} AS {self._rows_of(layout)}"
+            f" WHERE {SLOT} = getvariable('{SLOT}')",
+        ]
+
+    def _rows_of(self, layout: TableLayout) -> str:
+        """A SELECT of the table's columns from where its instances are stored."""
         shown = []
         for column in layout.table.columns:
             name = quote_identifier(column.name)
@@ -98,15 +111,19 @@ class InstanceEngine:
                 shown.append(name)
             else:
                 shown.append(f"CAST({render_literal(layout.constant.get(column.name))} AS {column.type}) AS {name}")
+        return f"SELECT {', '.join(shown)} FROM {self._names[layout.table.name]} AS qc_r"
+
+    @cached_property
+    def _sources(self) -> list[str]:
         return [
-            f"CREATE TABLE {stored} ({', '.join([f'{_SLOT} INTEGER', *columns])})",
-            f"CREATE VIEW {quote_identifier(layout.table.name)} AS SELECT {', '.join(shown)} FROM {stored}"
-            f" WHERE {_SLOT} = getvariable('{_SLOT}')",
+            f"{quote_identifier(layout.table.name)} AS ({self._rows_of(layout)} WHERE qc_r.{SLOT} = qc_s.{SLOT})"
+            for layout in self._layout.tables
+            if layout.table.name in self._layout.read
         ]
 
     def load(self, instances: Sequence[Instance]) -> set[int]:
         """Replaces what is loaded; instance n goes to slot n. Returns the slots that satisfy every CHECK."""
-        statements = []
+        statements = [_slots_statement(range(len(instances)))]
         for layout in self._layout.tables:
             stored = self._names[layout.table.name]
             statements.append(f"TRUNCATE {stored}")
@@ -126,18 +143,39 @@ class InstanceEngine:
             varied = {column.name.lower() for column in layout.varied}
             for check in layout.table.checks:
                 if _columns_of(check) <= varied:
-                    sql = f"SELECT DISTINCT {_SLOT} FROM {self._names[layout.table.name]} WHERE NOT ({check})"
+                    sql = f"SELECT DISTINCT {SLOT} FROM {self._names[layout.table.name]} WHERE NOT ({check})"
                     broken |= {slot for (slot,) in self.connection.execute(sql).fetchall()}
         return broken
 
-    def run(self, sql: str, slot: int, deadline: float) -> ResultSet:
+    def run(self, sql: str, slot: int, deadline: Deadline) -> ResultSet:
         """Runs ``sql`` on the instance in ``slot``; raises duckdb.Error, an InterruptException past ``deadline``."""
-        self._watchdog.deadline = deadline
-        try:
+        with self._until(deadline):
             if slot != self._selected:
-                self.connection.execute(f"SET VARIABLE {_SLOT} = {slot}")
+                self.connection.execute(f"SET VARIABLE {SLOT} = {slot}")
                 self._selected = slot
             return ResultSet.fetch(self.connection, self._statement(sql))
+
+    def run_on_all(self, query: BatchQuery, deadline: Deadline) -> dict[int, tuple[tuple[Value, ...], ...]]:
+        """The rows of ``query`` by slot, on every instance that is switched on; a slot without rows is not there.
+
+        Raises duckdb.Error when it fails on any of them or cannot be asked of several at once, and TooManyRows.
+        """
+        with self._until(deadline):
+            cursor = self.connection.execute(self._statement(batch_statement(query, self._sources)))
+            rows = cursor.fetchmany(_MOST_ROWS)
+        if len(rows) == _MOST_ROWS:
+            raise TooManyRows
+        return rows_by_slot(rows)
+
+    def switch_on(self, slots: Sequence[int]) -> None:
+        """Restricts ``run_on_all`` to ``slots`` until the next load."""
+        self.connection.execute(_slots_statement(slots))
+
+    @contextmanager
+    def _until(self, deadline: Deadline) -> Iterator[None]:
+        self._watchdog.deadline = deadline
+        try:
+            yield
         finally:
             self._watchdog.deadline = None
 
@@ -150,6 +188,11 @@ class InstanceEngine:
                 return sql
             self._parsed[sql] = parsed = statements[0]
         return parsed
+
+
+def _slots_statement(slots: Sequence[int]) -> str:
+    inserted = f"; INSERT INTO {SLOTS_TABLE} VALUES {', '.join(f'({slot})' for slot in slots)}" if slots else ""
+    return f"TRUNCATE {SLOTS_TABLE}{inserted}"
 
 
 @lru_cache

@@ -17,6 +17,7 @@ from services.kernel.sql.clauses import clause_scores
 from services.kernel.sql.compare import compare
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, same_query
+from services.kernel.sql.judge.deadline import Deadline, PassedLimit
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.hints import read_hints
 from services.kernel.sql.judge.instances import Instance, InstanceMaker
@@ -60,7 +61,7 @@ class _Report:
     request: JudgeRequest
     started: float
     instances: int = 0
-    exhausted: bool = False
+    ended_by: PassedLimit = ""
     datasets: tuple[DatasetScore, ...] = ()
 
     def verdict(self, outcome: Outcome, reason: str, method: Method, *, detail: str = "") -> Verdict:
@@ -74,7 +75,7 @@ class _Report:
             elapsed_ms=(time.monotonic() - self.started) * 1000,
             detail=detail,
             instances=self.instances,
-            exhausted=self.exhausted,
+            ended_by=self.ended_by,
             datasets=self.datasets,
             score=1.0 if outcome == "equivalent" else 0.0,
         )
@@ -85,8 +86,8 @@ class _Judgement:
         self._request, self._reference, self._candidate = request, reference, candidate
         self._report = _Report(request, started)
         self._pair = Pair(request.reference_sql, reference, request.candidate_sql, candidate, request.policy)
-        self._deadline = started + request.budget_ms / 1000
-        self._search_deadline = started + request.budget_ms / 1000 * _SEARCH_SHARE
+        self._deadline = Deadline.after(request.budget_ms / 1000)
+        self._search_deadline = Deadline.after(request.budget_ms / 1000 * _SEARCH_SHARE)
         self._canonical = tuple(
             canonical_tree(tree, request.schema, keep_order=self._pair.policy.ordered)
             for tree in (reference, candidate)
@@ -107,8 +108,7 @@ class _Judgement:
                 return decided
             if not self._request.search:
                 return self._accepted("dataset")
-            # However slow the machine, a handful of instances must be seen before anything can be said.
-            deadline = max(self._search_deadline, time.monotonic() + _LEAST_SECONDS)
+            deadline = self._search_deadline.later(_LEAST_SECONDS)
             found = search.run(deadline, OPENING)
             # The proof comes after the instances that show most differences: it costs more than they do.
             if not found.standing.is_certain:
@@ -116,7 +116,7 @@ class _Judgement:
                     self._report.instances = found.tried
                     return self._accepted("same_tree", "same_tree")
                 found = search.run(deadline, MAX_INSTANCES)
-            self._report.instances, self._report.exhausted = found.tried, found.exhausted
+            self._report.instances, self._report.ended_by = found.tried, found.ended_by
             return self._on_found(engine, layout, found)
 
     @property
@@ -178,8 +178,8 @@ class _Judgement:
         self, engine: InstanceEngine, layout: Layout, instance: Instance, standing: Standing, method: Method
     ) -> Verdict:
         still = self._still_differs(engine, standing)
-        deadline = max(self._deadline, time.monotonic() + _LEAST_SECONDS)
-        smallest = Minimiser(layout, still, deadline - 0.25 * (deadline - time.monotonic())).run(instance)
+        deadline = self._deadline.later(_LEAST_SECONDS)
+        smallest = Minimiser(layout, still, Deadline.after(0.75 * deadline.remaining)).run(instance)
         verified = self._verified(smallest, standing) or self._verified(instance, standing)
         if verified is None:
             # The optimized engine agrees on this data: not a difference that anyone could repeat.
@@ -214,7 +214,7 @@ class _Judgement:
     def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
         orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
-        deadline = max(self._deadline, time.monotonic() + _VERIFYING_SECONDS)
+        deadline = self._deadline.later(_VERIFYING_SECONDS)
         for order in orders:
             run = verify(self._pair, self._request.schema, order, deadline)
             if run is not None:

@@ -6,10 +6,10 @@ at the end no single row can go. Candidates are loaded together and run until on
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from services.kernel.sql.dataset import Dataset, key_of
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.layout import Layout
 
@@ -22,12 +22,12 @@ StillDiffers = Callable[[Sequence[Instance]], Instance | None]  # the first of t
 class Minimiser:
     """``still_differs`` must accept only instances that are counterexamples in the full sense."""
 
-    def __init__(self, layout: Layout, still_differs: StillDiffers, deadline: float) -> None:
+    def __init__(self, layout: Layout, still_differs: StillDiffers, deadline: Deadline) -> None:
         self._layout, self._checked, self._deadline = layout, still_differs, deadline
         self._agreeing: set[str] = set()
 
     def run(self, instance: Instance) -> Instance:
-        """Stops early at the deadline (time.monotonic()), with what it has reached by then."""
+        """Stops early at the deadline, with what it has reached by then."""
         instance = self._fewest_rows(instance)
         simpler = self._plainer(self._fewer_columns(instance))
         return simpler if simpler == instance else self._fewest_rows(simpler)
@@ -44,7 +44,7 @@ class Minimiser:
         return found
 
     def _late(self) -> bool:
-        return time.monotonic() >= self._deadline
+        return self._deadline.passed != ""
 
     def _fewest_rows(self, instance: Instance) -> Instance:
         """Removes runs of rows, halving down to single ones, until a whole round of single rows finds nothing."""

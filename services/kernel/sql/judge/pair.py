@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypeAlias
 
 import duckdb
 from sqlglot import exp
 
 from services.kernel.sql.compare import ComparisonPolicy, Difference, TieGroup, compare
+from services.kernel.sql.judge.batch import BatchQuery
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.determinism import may_depend_on_row_order
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.instances import Instance
@@ -19,7 +21,11 @@ from services.kernel.sql.ordering import OrderedReference, read_reference
 from services.kernel.sql.results import ResultSet
 
 _QUERY_SECONDS = 0.15  # no query needs longer on a handful of rows, unless it never ends
+_BATCH_SECONDS = 0.6
 _SHUFFLES = 4
+
+
+_Shape: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class Standing(Enum):
@@ -56,6 +62,9 @@ class Pair:
         self.reference_sql, self.candidate_sql = reference_sql, candidate_sql
         self.ordered = read_reference(reference_sql, reference)
         self._asked = policy
+        self._answer = read_reference(candidate_sql, candidate)
+        # Name and type of each column of the reference as it is run, and of the answer; known from the first run.
+        self._shapes: tuple[_Shape, _Shape] | None = None
         self.chancy = may_depend_on_row_order(reference) or may_depend_on_row_order(candidate)
 
     @property
@@ -68,15 +77,15 @@ class Pair:
 
     def use_plain_reference(self) -> None:
         """Gives up on ties: for a reference whose instrumented form the engine does not accept."""
+        self._shapes = None
         self.ordered = OrderedReference(self.reference_sql, (), 0, None, 0, orders=False)
 
     def judge_results(self, raw_expected: ResultSet, actual: ResultSet) -> Run:
-        expected, ties = self.ordered.interpret(raw_expected)
-        return Run(expected, ties, actual, compare(expected, actual, self.policy, ties))
+        return self._judged(raw_expected, actual, self.policy)
 
-    def run(self, engine: InstanceEngine, slot: int, deadline: float) -> Run:
+    def run(self, engine: InstanceEngine, slot: int, deadline: Deadline) -> Run:
         """Both queries on the instance in ``slot``."""
-        limit = min(deadline, time.monotonic() + _QUERY_SECONDS)
+        limit = deadline.sooner(_QUERY_SECONDS)
         try:
             raw = engine.run(self.ordered.sql, slot, limit)
         except duckdb.Error as error:
@@ -85,9 +94,55 @@ class Pair:
             actual = engine.run(self.candidate_sql, slot, limit)
         except duckdb.Error as error:
             return Run(error=error, failed="candidate")
+        self._shapes = (raw.columns, raw.types), (actual.columns, actual.types)
         return self.judge_results(raw, actual)
 
-    def standing(self, engine: InstanceEngine, instance: Instance, deadline: float) -> Standing:
+    @property
+    def knows_columns(self) -> bool:
+        """Whether a run without error has shown what columns the queries return, as ``run_on_all`` needs."""
+        return self._shapes is not None
+
+    @property
+    def shows_order_in_batches(self) -> bool:
+        """Whether ``run_on_all`` sees the answer's order of rows, or no order counts."""
+        return not self.policy.ordered or self._answer.orders
+
+    def run_on_all(self, engine: InstanceEngine, slots: Sequence[int], deadline: Deadline) -> dict[int, Run]:
+        """Both queries on all ``slots`` at once. A difference is a hint that ``run`` has to confirm (see ``batch``).
+
+        Needs an earlier ``run`` without error. Raises duckdb.Error when a query fails on any of the instances.
+        """
+        if self._shapes is None:
+            raise ValueError("no run has shown the columns yet")
+        limit = deadline.sooner(_BATCH_SECONDS)
+        (expected_columns, expected_types), (columns, types) = self._shapes
+        keys = self.ordered.sort_keys(len(expected_columns)) if self.ordered.keys else ()
+        expected = engine.run_on_all(BatchQuery(_bare(self.ordered.sql), keys), limit)
+        sorted_answer = self.policy.ordered and self._answer.orders
+        if sorted_answer:
+            width = len(columns) + self._answer.hidden
+            answer = BatchQuery(_bare(self._answer.sql), self._answer.sort_keys(width))
+        else:
+            answer = BatchQuery(_bare(self.candidate_sql))
+        actual = engine.run_on_all(answer, limit)
+        policy = self.policy if sorted_answer else replace(self.policy, ordered=False)
+        runs = {}
+        for slot in slots:
+            rows = actual.get(slot, ())
+            if sorted_answer:
+                rows = self._answer.visible(rows)
+            runs[slot] = self._judged(
+                ResultSet(expected_columns, expected_types, expected.get(slot, ())),
+                ResultSet(columns, types, rows),
+                policy,
+            )
+        return runs
+
+    def _judged(self, raw_expected: ResultSet, actual: ResultSet, policy: ComparisonPolicy) -> Run:
+        expected, ties = self.ordered.interpret(raw_expected)
+        return Run(expected, ties, actual, compare(expected, actual, policy, ties))
+
+    def standing(self, engine: InstanceEngine, instance: Instance, deadline: Deadline) -> Standing:
         """Runs the pair on reorderings of ``instance``; replaces what the engine has loaded."""
         if not self.chancy:
             return Standing.REAL
@@ -133,6 +188,11 @@ class Pair:
         expected = {(len(run.expected.columns), len(run.expected.rows)) for run in runs if run.expected is not None}
         actual = {(len(run.actual.columns), len(run.actual.rows)) for run in runs if run.actual is not None}
         return not expected & actual
+
+
+def _bare(sql: str) -> str:
+    """A query as it may stand in brackets."""
+    return sql.rstrip("; \t\r\n")
 
 
 def reorderings(instance: Instance) -> list[Instance]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from services.kernel.sql.compare import ComparisonPolicy, Difference, ResultRow
 from services.kernel.sql.dataset import Dataset, encode_value
+from services.kernel.sql.judge.deadline import PassedLimit
 from services.kernel.sql.mistakes import Mistake
 from services.kernel.sql.results import ResultSet
 from services.kernel.sql.schema import Schema
@@ -18,7 +19,8 @@ Method: TypeAlias = Literal["same_tree", "dataset", "search", "none"]
 
 @dataclass(frozen=True)
 class JudgeRequest:
-    """``datasets``: the problem's own, tried before any search. ``budget_ms``: time for the whole judgement.
+    """``datasets``: the problem's own, tried before any search. ``budget_ms``: processor time for the whole
+    judgement, which is also given up after ``deadline.WALL_FACTOR`` times as much wall-clock time.
 
     ``search``: False judges on ``datasets`` alone (and cannot tell more than they do).
     """
@@ -101,7 +103,8 @@ class Verdict:
 
     ``method``: what decided. ``instances``: how many made instances were tried. ``mistakes``: most telling first.
     ``clause_scores``: clause -> share that agrees, 0..1. ``score``: partial credit, 0..1, 1 only when accepted.
-    ``remarks``: codes for an accepted answer that could be better. ``exhausted``: the budget ended the search.
+    ``remarks``: codes for an accepted answer that could be better. ``ended_by``: the limit that ended the search before
+    all instances were tried, "" where none did.
     """
 
     outcome: Outcome
@@ -113,13 +116,18 @@ class Verdict:
     elapsed_ms: float
     detail: str = ""
     instances: int = 0
-    exhausted: bool = False
+    ended_by: PassedLimit = ""
     datasets: tuple[DatasetScore, ...] = ()
     counterexample: Counterexample | None = None
     mistakes: tuple[Mistake, ...] = ()
     clause_scores: Mapping[str, float] = field(default_factory=dict)
     score: float = 0.0
     remarks: tuple[str, ...] = ()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget ended the search."""
+        return self.ended_by != ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -133,6 +141,7 @@ class Verdict:
             "elapsed_ms": round(self.elapsed_ms, 3),
             "instances": self.instances,
             "exhausted": self.exhausted,
+            "ended_by": self.ended_by,
             "datasets": [asdict(score) for score in self.datasets],
             "counterexample": self.counterexample.to_json() if self.counterexample else None,
             "mistakes": [asdict(mistake) for mistake in self.mistakes],

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
 from services.kernel.sql.compare import is_rounding_noise
-from services.kernel.sql.judge.engine import InstanceEngine
+from services.kernel.sql.judge.deadline import Deadline, PassedLimit
+from services.kernel.sql.judge.engine import InstanceEngine, TooManyRows
 from services.kernel.sql.judge.instances import Instance, InstanceMaker
 from services.kernel.sql.judge.pair import Pair, Run, Standing
 from services.kernel.sql.matching import canonical
 
-OPENING = 6
-_BATCHES = (OPENING, 10, 16)  # the first ones small: most differences show at once
-_BATCH = 24
+OPENING = 24
+LEAST = 120
+"""Instances tried before a pair is accepted, whatever the time: a starved machine must not accept for want of it."""
+_SMALL_BATCH = 24
+_BATCHES = (OPENING, 96)  # the first small: most differences show at once
+_BATCH = 192
+_LEAST_SECONDS = 0.5  # of processor time beyond the deadline for these, and for no more
+_FEW = 3  # instances that are no batch
+_EVERY = 8
+_MOST_DOUBTED = 12  # differences of one batch that are looked at one by one
+_MOST_FAILED_BATCHES = 3
 _CORPUS = 24
 _MAX_ERRORS_IN_A_ROW = 60
 _NOISE_TO_BELIEVE = 4
@@ -25,14 +33,17 @@ _NOISE_TO_BELIEVE = 4
 
 @dataclass
 class Found:
-    """``instance`` differs as ``standing`` says. ``tried``: instances run. ``error``: the last error met."""
+    """``instance`` differs as ``standing`` says. ``tried``: instances run. ``error``: the last error met.
+
+    ``ended_by``: the limit that ended the search, if one did.
+    """
 
     instance: Instance | None = None
     standing: Standing = Standing.UNSETTLED
     tried: int = 0
     sound: int = 0
     error: Run | None = None
-    exhausted: bool = False
+    ended_by: PassedLimit = ""
 
 
 @dataclass
@@ -73,51 +84,92 @@ class Search:
     def __init__(self, engine: InstanceEngine, pair: Pair, maker: InstanceMaker, rng: random.Random) -> None:
         self._engine, self._pair, self._maker, self._rng = engine, pair, maker, rng
         self._corpus = _Corpus(rng)
-        self._noisy = self._failing = 0
+        self._noisy = self._failing = self._failed_batches = 0
+        self._over = False
         self._found = Found()
         self._pending = self._batches()
 
-    def run(self, deadline: float, max_instances: int) -> Found:
-        """Searches until a real difference, ``deadline`` (time.monotonic()) or ``max_instances`` tried in all.
+    def run(self, deadline: Deadline, max_instances: int) -> Found:
+        """Searches until a real difference, ``deadline`` or ``max_instances`` tried in all, but at least LEAST.
 
         A difference by chance is kept in case nothing better comes. Called again, it goes on with the next instances.
         """
         found = self._found
-        for batch in self._pending:
-            if self._run_batch(batch, deadline, max_instances):
-                break
-            if found.tried >= max_instances:
-                break
+        last: Deadline | None = None
+        while found.tried < max_instances and not self._over:
+            passed = deadline.passed
+            if passed:
+                last = last or Deadline.after(_LEAST_SECONDS)
+                if found.tried >= LEAST or last.passed:
+                    found.ended_by = passed
+                    break
+            self._run_batch(next(self._pending), last or deadline)
         return found
 
-    def _run_batch(self, batch: list[Instance], deadline: float, max_instances: int) -> bool:
-        """True when the search is over."""
+    def _run_batch(self, batch: list[Instance], deadline: Deadline) -> None:
+        slots = sorted(self._engine.load(batch))
+        runs = self._answered(slots, deadline)
+        doubted = []
+        for slot, run in runs.items():
+            if run.difference is None:
+                self._corpus.consider(batch[slot], run)
+            elif not self._is_noise(run):
+                doubted.append(slot)
+        for slot in _worth_a_look(doubted, batch):
+            if deadline.passed and self._found.tried >= LEAST:
+                return
+            if self._settles(batch[slot], slot, deadline):
+                self._over = True
+                return
+
+    def _answered(self, slots: Sequence[int], deadline: Deadline) -> dict[int, Run]:
+        """The pair's run on each slot on which both queries run, of all at once where that can be."""
+        runs: dict[int, Run] = {}
+        waiting = list(slots)
+        while waiting and not self._pair.knows_columns and not self._over:
+            self._run_singly(runs, [waiting.pop(0)], deadline)
+        if self._over:
+            return runs
+        if not self._pair.shows_order_in_batches:
+            alone, waiting = waiting[::_EVERY], [slot for n, slot in enumerate(waiting) if n % _EVERY]
+            self._run_singly(runs, alone, deadline)
+        if runs or not self._pair.shows_order_in_batches:
+            self._engine.switch_on(waiting)
+        if not self._run_together(runs, waiting, deadline):
+            for start in range(0, len(waiting), _SMALL_BATCH):
+                part = waiting[start : start + _SMALL_BATCH]
+                self._engine.switch_on(part)
+                if not self._run_together(runs, part, deadline):
+                    self._failed_batches += 1
+                    self._run_singly(runs, part, deadline)
+        return runs
+
+    def _run_together(self, runs: dict[int, Run], slots: Sequence[int], deadline: Deadline) -> bool:
+        """False, having done nothing, where that cannot be: an error on one instance is one on all."""
+        if len(slots) <= _FEW or self._failed_batches > _MOST_FAILED_BATCHES:
+            return False
+        try:
+            together = self._pair.run_on_all(self._engine, slots, deadline)
+        except (duckdb.Error, TooManyRows):
+            return False
+        runs |= together
+        self._found.tried += len(together)
+        self._found.sound += len(together)
+        return True
+
+    def _run_singly(self, runs: dict[int, Run], slots: Sequence[int], deadline: Deadline) -> None:
         found = self._found
-        sound = self._engine.load(batch)
-        for slot, instance in enumerate(batch):
-            if found.tried >= max_instances or time.monotonic() >= deadline:
-                found.exhausted = time.monotonic() >= deadline
-                return True
-            if slot not in sound:
-                continue
+        for slot in slots:
+            if self._over or (deadline.passed and found.tried >= LEAST):
+                return
             found.tried += 1
             run = self._pair.run(self._engine, slot, deadline)
             if run.error is not None:
-                if self._gives_up(run):
-                    return True
+                self._over = self._gives_up(run)
                 continue
             self._failing = 0
             found.sound += 1
-            if run.difference is None:
-                self._corpus.consider(instance, run)
-                continue
-            if self._is_noise(run, found):
-                continue
-            if self._settles(found, instance, deadline):
-                return True
-            if self._pair.chancy:
-                self._engine.load(batch)
-        return False
+            runs[slot] = run
 
     def _gives_up(self, run: Run) -> bool:
         self._found.error = run
@@ -126,14 +178,14 @@ class Search:
             run.error is not None and _cannot_run(run.error)
         )
 
-    def _is_noise(self, run: Run, found: Found) -> bool:
+    def _is_noise(self, run: Run) -> bool:
         """A difference of one rounded unit is believed only when it comes often: halves are rare, truncation is not."""
         if run.difference is None or not is_rounding_noise(run.difference):
             return False
         self._noisy += 1
-        return self._noisy < _NOISE_TO_BELIEVE or self._noisy * 10 < found.sound
+        return self._noisy < _NOISE_TO_BELIEVE or self._noisy * 10 < self._found.sound
 
-    def on_given(self, instances: list[Instance], deadline: float) -> list[tuple[Run, Standing]]:
+    def on_given(self, instances: list[Instance], deadline: Deadline) -> list[tuple[Run, Standing]]:
         """The pair's runs on given instances, each with the standing of its difference (UNSETTLED without one)."""
         self._engine.load(instances)
         runs = [self._pair.run(self._engine, slot, deadline) for slot in range(len(instances))]
@@ -145,8 +197,14 @@ class Search:
             for run, instance in zip(runs, instances, strict=True)
         ]
 
-    def _settles(self, found: Found, instance: Instance, deadline: float) -> bool:
-        standing = self._pair.standing(self._engine, instance, deadline)
+    def _settles(self, instance: Instance, slot: int, deadline: Deadline) -> bool:
+        """Whether the queries by themselves confirm a difference seen on ``instance``, which is loaded in ``slot``."""
+        if not self._pair.chancy:
+            if self._pair.run(self._engine, slot, deadline).difference is None:
+                return False
+            self._found.instance, self._found.standing = instance, Standing.REAL
+            return True
+        found, standing = self._found, self._pair.standing(self._engine, instance, deadline)
         if standing.is_certain or (standing is Standing.BY_CHANCE and found.instance is None):
             found.instance, found.standing = instance, standing
         if not standing.is_certain:
@@ -166,6 +224,14 @@ class Search:
     def _next(self) -> Instance:
         parent = self._corpus.pick()
         return self._maker.make(self._maker.random_profile()) if parent is None else self._maker.mutate(parent)
+
+
+def _worth_a_look(doubted: Sequence[int], batch: Sequence[Instance]) -> list[int]:
+    """The smallest of the instances in doubt, and some of every size for where these are too small to be sure."""
+    by_size = sorted(doubted, key=lambda slot: (sum(map(len, batch[slot].values())), slot))
+    half = _MOST_DOUBTED // 2
+    rest = by_size[half:]
+    return by_size[:half] + rest[:: max(1, -(-len(rest) // half))]
 
 
 def _cannot_run(error: duckdb.Error) -> bool:

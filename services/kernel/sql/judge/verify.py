@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from services.kernel.sql.dataset import Dataset
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.pair import Pair, Run
@@ -13,7 +14,7 @@ from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import Schema
 
 
-def verify(pair: Pair, schema: Schema, instance: Instance, deadline: float) -> Run | None:
+def verify(pair: Pair, schema: Schema, instance: Instance, deadline: Deadline) -> Run | None:
     """The pair's run on ``instance`` where it differs there too; None when it does not, or a constraint is broken.
 
     The reference is run both as written and as prepared for ties: the two must tell the same.

@@ -1,0 +1,46 @@
+"""One statement that answers a query on every loaded instance at once.
+
+The query stands as a lateral subquery beside the instances' numbers, and CTEs of its tables' names show it the rows of
+one instance. DuckDB unnests such a correlation (Neumann and Kemper, "Unnesting Arbitrary Queries", BTW 2015): the query
+is planned once, not once an instance. Measured on real queries, 24 instances cost what 4 do one by one, 200 what 6 do.
+
+Its order of rows is not the query's own, except where ``order`` asks for it; so a difference seen here is a hint, which
+the query by itself has to confirm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+from services.kernel.sql.dataset import Value
+
+SLOT: Final = "qc_slot"
+SLOTS_TABLE: Final = "qc_slots"
+_FIRST_COLUMN: Final = 2  # column 1 is the slot
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """``sql``: a query without a semicolon. ``order``: pairs of a column's index (from 0) and its direction."""
+
+    sql: str
+    order: tuple[tuple[int, str], ...] = ()
+
+
+def batch_statement(query: BatchQuery, sources: Sequence[str]) -> str:
+    """``sources``: a CTE for each table, which picks the rows of the instance ``qc_s.qc_slot``."""
+    keys = ["1", *(f"{index + _FIRST_COLUMN} {direction}" for index, direction in query.order)]
+    # The line break ends a comment that the query may end with.
+    return (
+        f"SELECT qc_s.{SLOT}, qc_q.* FROM {SLOTS_TABLE} AS qc_s, LATERAL (WITH {', '.join(sources)}"
+        f" SELECT * FROM ({query.sql}\n) AS qc_i) AS qc_q ORDER BY {', '.join(keys)}"
+    )
+
+
+def rows_by_slot(rows: Iterable[tuple[Value, ...]]) -> dict[int, tuple[tuple[Value, ...], ...]]:
+    """A batch statement's rows, by instance; an instance without rows is not there."""
+    return {slot: tuple(row[1:] for row in group) for slot, group in groupby(rows, itemgetter(0))}
