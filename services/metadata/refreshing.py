@@ -227,20 +227,17 @@ class _Maker:
             self._task.job_id,
         )
         written = await self._ports.writer.write(request)
-        good, failed = await self._verified(written.proposals)
+        good, failed = await self._verified(_new(written.proposals, found))
         if failed:
             repaired = await self._ports.writer.repair(request, failed)
             mended, _ = await self._verified(repaired.proposals)
             good += mended
         found = _distinct([*found, *good])
         if len(found) < rules.WANTED:
-            safe, _ = await self._verified(self._unused(safe_examples(self._described.schema), found))
+            spare = _new(safe_examples(self._described.schema), found)[: rules.WANTED - len(found)]
+            safe, _ = await self._verified(spare)
             found = _distinct([*found, *safe])
         return found, written.note
-
-    def _unused(self, proposals: Sequence[Proposal], found: Sequence[Verified]) -> list[Proposal]:
-        known = {item.example.id for item in found}
-        return [p for p in proposals if rules.example_id(p.sql) not in known][: rules.WANTED - len(found)]
 
     async def _verified(self, proposals: Sequence[Proposal]) -> tuple[list[Verified], list[Failed]]:
         good, failed = [], []
@@ -256,6 +253,12 @@ class _Maker:
             else:
                 failed.append(Failed(proposal, trial.error))
         return good, failed
+
+
+def _new(proposals: Sequence[Proposal], found: Sequence[Verified]) -> list[Proposal]:
+    """Those whose SQL is not among ``found`` already, and has no need to run again."""
+    known = {item.example.id for item in found}
+    return [proposal for proposal in proposals if rules.example_id(proposal.sql) not in known]
 
 
 def _distinct(found: Sequence[Verified]) -> list[Verified]:
