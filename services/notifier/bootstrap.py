@@ -12,7 +12,9 @@ from services.kernel.loops import every
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Background, Service
 from services.notifier.adapters.deliveries import DeliveriesTable
-from services.notifier.adapters.mail_deliveries import MailDeliveriesTable
+from services.notifier.adapters.delivery_log import OF_SUBSCRIPTION, OF_WEBHOOK, DeliveryLog
+from services.notifier.adapters.grouping import EMAIL, WEBHOOK
+from services.notifier.adapters.groups import GroupsTable
 from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable
 from services.notifier.adapters.notifications import NotificationsTable
 from services.notifier.adapters.recording import record
@@ -20,12 +22,14 @@ from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.app import Parts, build_app
 from services.notifier.api.mail import Mail
 from services.notifier.dispatcher import Dispatcher
+from services.notifier.grouped import GroupChannel
 from services.notifier.handlers import notifying
 from services.notifier.hub import Hub
-from services.notifier.mail.channel import MailChannel
 from services.notifier.mail.mailer import Mailer, SmtpServer
+from services.notifier.mail.sending import MailSending
 from services.notifier.settings import NotifierSettings
-from services.notifier.webhooks.channel import WebhookChannel
+from services.notifier.webhooks.channel import DISABLED, WebhookChannel
+from services.notifier.webhooks.digests import DigestSending
 from services.notifier.webhooks.sender import Sender
 
 _logger = logging.getLogger(__name__)
@@ -40,27 +44,34 @@ async def build(settings: NotifierSettings) -> Service:
     database = foundation.database
     notifications = NotificationsTable(database.pool)
     hub = Hub(notifications, max_clients=settings.max_streams)
-    deliveries = DeliveriesTable(database.pool)
     sender = Sender(allow_loopback=settings.webhook_allow_loopback)
     mail, mail_loops = _mail(settings, database)
-    dispatcher = Dispatcher(WebhookChannel(deliveries, database, sender, project_id=settings.google_cloud_project))
+    project = settings.google_cloud_project
+    posts = Dispatcher(WebhookChannel(DeliveriesTable(database.pool), database, sender, project_id=project))
+    groups = GroupsTable(database.pool, WEBHOOK)
+    digests = Dispatcher(GroupChannel("webhook", groups, database, DigestSending(sender), DISABLED, project))
+
+    def webhooks_due() -> None:
+        posts.wake()
+        digests.wake()
 
     def committed(_: Sequence[Message]) -> None:
         hub.wake()
-        dispatcher.wake()
+        webhooks_due()
         mail.due()
 
-    handler = notifying(record, settings.google_cloud_project)
+    handler = notifying(record, project)
     consumers = [
         Consumer(
             Route(subscription, handler, after_commit=committed),
             foundation.broker,
             database,
-            project_id=settings.google_cloud_project,
+            project_id=project,
         )
         for subscription in manifest.subscriptions_of(NAME)
     ]
-    parts = Parts(notifications, hub, WebhooksTable(database.pool), deliveries, mail, dispatcher.wake)
+    log = DeliveryLog(database.pool, OF_WEBHOOK)
+    parts = Parts(notifications, hub, WebhooksTable(database.pool), log, mail, webhooks_due)
     app = build_app(settings, parts)
     mount_push(app, settings, consumers)
     return Service(
@@ -71,7 +82,8 @@ async def build(settings: NotifierSettings) -> Service:
         consumers=consumers,
         background=[
             hub.run,
-            dispatcher.run,
+            posts.run,
+            digests.run,
             partial(_prune, notifications, settings.notification_retention_days),
             *mail_loops,
         ],
@@ -86,18 +98,18 @@ async def _prune(notifications: NotificationsTable, days: int) -> None:
 
 def _mail(settings: NotifierSettings, database: Database) -> tuple[Mail, list[Background]]:
     """Without an SMTP server deliveries by e-mail wait in the table until there is one."""
-    subscriptions, deliveries = MailSubscriptionsTable(database.pool), MailDeliveriesTable(database.pool)
+    subscriptions, log = MailSubscriptionsTable(database.pool), DeliveryLog(database.pool, OF_SUBSCRIPTION)
     prune = partial(every, PRUNE_SECONDS, "email.prune", subscriptions.prune)
     if not settings.smtp_host:
-        return Mail(subscriptions, deliveries, None, "", _nothing_is_due), [prune]
+        return Mail(subscriptions, log, None, "", _nothing_is_due), [prune]
     server = SmtpServer(
         settings.smtp_host, settings.smtp_port, settings.smtp_security, settings.smtp_user, settings.smtp_password
     )
     mailer = Mailer(server)
-    sender = settings.smtp_from
-    channel = MailChannel(deliveries, database, mailer, sender=sender, project_id=settings.google_cloud_project)
-    dispatcher = Dispatcher(channel)
-    return Mail(subscriptions, deliveries, mailer, sender, dispatcher.wake), [dispatcher.run, prune]
+    sending = MailSending(mailer, settings.smtp_from)
+    groups, project = GroupsTable(database.pool, EMAIL), settings.google_cloud_project
+    dispatcher = Dispatcher(GroupChannel("e-mail", groups, database, sending, "email_disabled", project))
+    return Mail(subscriptions, log, mailer, settings.smtp_from, dispatcher.wake), [dispatcher.run, prune]
 
 
 def _nothing_is_due() -> None:

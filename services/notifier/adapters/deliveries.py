@@ -1,8 +1,7 @@
-"""Deliveries to webhooks: what is still to be posted, what became of the rest."""
+"""Deliveries to webhooks that are posted one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +14,7 @@ _CLAIM = """
 WITH picked AS (
     SELECT due.id FROM webhooks CROSS JOIN LATERAL (
         SELECT id, next_attempt_at FROM deliveries
-        WHERE webhook_id = webhooks.id AND status = 'pending' AND next_attempt_at <= now()
+        WHERE webhook_id = webhooks.id AND webhook_group_id IS NULL AND status = 'pending' AND next_attempt_at <= now()
           AND (leased_until IS NULL OR leased_until < now())
         ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED
     ) AS due
@@ -60,18 +59,6 @@ _HAND_BACK = """
 UPDATE deliveries SET lease_token = NULL, leased_until = NULL, attempts = attempts - 1
 WHERE id = ANY($1::bigint[]) AND lease_token = $2
 """
-LOG_COLUMNS = """id, channel, notification_id, status, attempts, next_attempt_at, response_status, last_error,
-    created_at, finished_at"""
-_LOG = f"""
-SELECT {LOG_COLUMNS} FROM deliveries
-WHERE webhook_id = $1 AND ($2 = '' OR status = $2) AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
-"""
-_REPLAY = """
-UPDATE deliveries SET status = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
-WHERE webhook_id = $1 AND status <> 'pending'
-  AND CASE WHEN $2::bigint[] = '{}' THEN status IN ('failed', 'cancelled') ELSE id = ANY($2::bigint[]) END
-RETURNING id
-"""
 
 
 @dataclass(frozen=True)
@@ -87,20 +74,6 @@ class Claimed:
     everything: bool
     keys: tuple[str, ...]
     stored: Stored
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    id: int
-    channel: str
-    notification_id: UUID
-    status: str
-    attempts: int
-    next_attempt_at: datetime
-    response_status: int | None
-    last_error: str
-    created_at: datetime
-    finished_at: datetime | None
 
 
 class DeliveriesTable:
@@ -146,15 +119,6 @@ class DeliveriesTable:
         """As if they had never been claimed."""
         for token in {one.token for one in claimed}:
             await self._pool.execute(_HAND_BACK, [one.id for one in claimed if one.token == token], token)
-
-    async def log(self, receiver_id: UUID, status: str, before: int | None, limit: int) -> list[LogEntry]:
-        """Newest first; an empty ``status`` accepts all."""
-        rows = await self._pool.fetch(_LOG, receiver_id, status, before, limit)
-        return [LogEntry(**dict(row)) for row in rows]
-
-    async def replay(self, receiver_id: UUID, ids: Sequence[int]) -> int:
-        """Post these again, or without ids all that failed or were cancelled; how many."""
-        return len(await self._pool.fetch(_REPLAY, receiver_id, list(ids)))
 
 
 def _claimed(row: asyncpg.Record, token: UUID) -> Claimed:

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from services.notifier.domain import Severity
-from services.notifier.mail.timing import QuietHours
 
 CONFIRM_HOURS = 24
 
@@ -130,13 +127,6 @@ class MailSubscriptionsTable:
     async def prune(self) -> None:
         """Forget confirmations that no limit counts any more."""
         await self._pool.execute(_FORGET_CONFIRMATIONS)
-
-
-def quiet_hours(row: Any) -> QuietHours | None:
-    """Of a row with ``quiet_from``, ``quiet_until`` and ``time_zone``."""
-    if row["quiet_from"] is None:
-        return None
-    return QuietHours(row["quiet_from"], row["quiet_until"], ZoneInfo(row["time_zone"]))
 
 
 def _read(row: asyncpg.Record | None) -> Subscription | None:

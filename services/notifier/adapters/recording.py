@@ -5,7 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.notifier.adapters.mail_plan import plan_mail
+from services.notifier.adapters.group_plan import plan
+from services.notifier.adapters.grouping import AT_ONCE, EMAIL, WEBHOOK
 from services.notifier.adapters.wanted import SEVERITIES, wanted
 from services.notifier.domain import Notification
 
@@ -25,11 +26,11 @@ WITH told AS (
     RETURNING id, kind, type, severity, audience, user_id
 ), planned AS (
     INSERT INTO deliveries (notification_id, webhook_id)
-    SELECT told.id, webhooks.id FROM told JOIN webhooks ON {wanted}
+    SELECT told.id, receiver.id FROM told JOIN webhooks AS receiver ON {at_once} AND {wanted}
 )
 SELECT id FROM told
 """
-_RECORD_ALL = _RECORD.format(wanted=wanted("webhooks", "told", "$15"))
+_RECORD_ALL = _RECORD.format(at_once=AT_ONCE, wanted=wanted("receiver", "told", "$15"))
 
 
 async def record(connection: asyncpg.Connection, notifications: Sequence[Notification]) -> set[UUID]:
@@ -54,5 +55,6 @@ async def record(connection: asyncpg.Connection, notifications: Sequence[Notific
     )
     new = {row["id"] for row in rows}
     if new:
-        await plan_mail(connection, new)
+        for grouping in (WEBHOOK, EMAIL):
+            await plan(connection, grouping, new)
     return new

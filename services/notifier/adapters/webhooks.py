@@ -1,8 +1,7 @@
 """The webhooks table: where users want their notifications posted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from uuid import UUID
 
 import asyncpg
@@ -11,13 +10,15 @@ from services.notifier.domain import Severity
 
 ROTATION_HOURS = 24
 
-_COLUMNS = """id, user_id, everything, url, kinds, types, min_severity, disabled_at, disabled_reason, previous_until,
-    created_at"""
+_COLUMNS = """id, user_id, everything, url, kinds, types, min_severity, digest_seconds, time_zone, quiet_from,
+    quiet_until, disabled_at, disabled_reason, previous_until, created_at"""
 # Two requests of one user must not both find room for the last webhook.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('notifier.webhooks'), hashtext($1))"
 _ADD = f"""
-INSERT INTO webhooks (id, user_id, everything, url, secret, kinds, types, min_severity)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE (SELECT count(*) FROM webhooks WHERE user_id = $2) < $9
+INSERT INTO webhooks (id, user_id, everything, url, secret, kinds, types, min_severity, digest_seconds, time_zone,
+                      quiet_from, quiet_until)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::time, $12::time
+WHERE (SELECT count(*) FROM webhooks WHERE user_id = $2) < $13
 RETURNING {_COLUMNS}
 """
 _LIST = f"SELECT {_COLUMNS} FROM webhooks WHERE user_id = $1 ORDER BY created_at, id"
@@ -33,6 +34,22 @@ UPDATE webhooks SET disabled_at = NULL, disabled_reason = '' WHERE id = $1 AND u
 
 
 @dataclass(frozen=True)
+class NewWebhook:
+    id: UUID
+    user_id: str
+    everything: bool
+    url: str
+    secret: str
+    kinds: list[str]
+    types: list[str]
+    min_severity: Severity
+    digest_seconds: int = 0
+    time_zone: str = "Asia/Seoul"
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+
+
+@dataclass(frozen=True)
 class Webhook:
     id: UUID
     user_id: str
@@ -41,6 +58,10 @@ class Webhook:
     kinds: list[str]
     types: list[str]
     min_severity: Severity
+    digest_seconds: int
+    time_zone: str
+    quiet_from: time | None
+    quiet_until: time | None
     disabled_at: datetime | None
     disabled_reason: str
     previous_until: datetime | None
@@ -53,34 +74,12 @@ class WebhooksTable:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def add(
-        self,
-        webhook_id: UUID,
-        user_id: str,
-        url: str,
-        secret: str,
-        *,
-        everything: bool,
-        kinds: Sequence[str],
-        types: Sequence[str],
-        min_severity: Severity,
-        most: int,
-    ) -> Webhook | None:
+    async def add(self, new: NewWebhook, *, most: int) -> Webhook | None:
         """None when the user already has ``most`` webhooks."""
+        values = vars(new) | {"min_severity": new.min_severity.rank}
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_LOCK, user_id)
-            row = await connection.fetchrow(
-                _ADD,
-                webhook_id,
-                user_id,
-                everything,
-                url,
-                secret,
-                list(kinds),
-                list(types),
-                min_severity.rank,
-                most,
-            )
+            await connection.execute(_LOCK, new.user_id)
+            row = await connection.fetchrow(_ADD, *values.values(), most)
         return _read(row)
 
     async def of(self, user_id: str) -> list[Webhook]:

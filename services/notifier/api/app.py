@@ -14,7 +14,7 @@ from services.kernel.database.pool import OUTAGE
 from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
 from services.kernel.identity import TokenVerifier
 from services.kernel.messaging.push import MAX_PUSH_BYTES
-from services.notifier.adapters.deliveries import DeliveriesTable
+from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.listing import listing
@@ -46,7 +46,7 @@ class Parts:
     notifications: Notifications
     hub: Hub
     webhooks: WebhooksTable
-    deliveries: DeliveriesTable
+    deliveries: DeliveryLog
     mail: Mail
     due: Callable[[], None]
 

@@ -1,13 +1,13 @@
 """What was sent to a receiver (a webhook, an e-mail subscription), what became of it, and sending it again."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Literal, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.notifier.adapters.deliveries import LogEntry
+from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.api.access import MAX_POSITION, Bearer
 from services.notifier.api.problems import problems
 from services.notifier.api.webhooks import ONE
@@ -17,13 +17,6 @@ MAX_PAGE = 200
 
 Owned = Callable[[Request, UUID], Awaitable[UUID]]
 """The receiver's id once it is known to be the caller's. Raises Problem: 401, 404."""
-
-
-class Deliveries(Protocol):
-    """Raises what asyncpg raises when the database is out of reach."""
-
-    async def log(self, receiver_id: UUID, status: str, before: int | None, limit: int) -> list[LogEntry]: ...
-    async def replay(self, receiver_id: UUID, ids: Sequence[int]) -> int: ...
 
 
 class DeliveryView(BaseModel):
@@ -56,7 +49,7 @@ class Replayed(BaseModel):
     replayed: int
 
 
-def delivery_routes(kind: str, deliveries: Deliveries, owned: Owned, wake: Callable[[], None]) -> APIRouter:
+def delivery_routes(kind: str, deliveries: DeliveryLog, owned: Owned, wake: Callable[[], None]) -> APIRouter:
     """``kind``: the receivers' path, such as ``webhooks``."""
     routes = APIRouter(tags=[kind], prefix=f"/{kind}/{{receiver_id}}/deliveries", dependencies=[Bearer])
 

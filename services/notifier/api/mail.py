@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
-from services.notifier.adapters.mail_deliveries import MailDeliveriesTable
+from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.adapters.mail_subscriptions import (
     CONFIRM_HOURS,
     AddressTaken,
@@ -40,7 +40,7 @@ class Mail:
     """``mailer`` and ``sender`` are None and empty where no SMTP server is set."""
 
     subscriptions: MailSubscriptionsTable
-    deliveries: MailDeliveriesTable
+    deliveries: DeliveryLog
     mailer: Mailer | None
     sender: str
     due: Callable[[], None]
@@ -69,8 +69,13 @@ class MailOwner:
 
 def mail_routes(mail: Mail, owner: MailOwner) -> APIRouter:
     routes = APIRouter(tags=["email-subscriptions"], prefix="/email-subscriptions", dependencies=[Bearer])
-    subscriptions = mail.subscriptions
+    _add_creation(routes, mail, owner)
+    _add_reading(routes, mail.subscriptions, owner)
+    _add_changes(routes, mail.subscriptions, owner)
+    return routes
 
+
+def _add_creation(routes: APIRouter, mail: Mail, owner: MailOwner) -> None:
     @routes.post(
         "",
         status_code=201,
@@ -91,10 +96,12 @@ def mail_routes(mail: Mail, owner: MailOwner) -> APIRouter:
         if mail.mailer is None:
             raise Problem(501, "no-email", "This installation sends no e-mail", "Its operator has set no SMTP server")
         token = secrets.token_urlsafe(24)
-        made = await _add(subscriptions, _new(wanted, identity.user_id, token))
+        made = await _add(mail.subscriptions, _new(wanted, identity.user_id, token))
         await _ask(mail, mail.mailer, made, token)
         return _view(made)
 
+
+def _add_reading(routes: APIRouter, subscriptions: MailSubscriptionsTable, owner: MailOwner) -> None:
     @routes.get("", responses=problems(**_COMMON))
     async def list_subscriptions(request: Request) -> list[SubscriptionView]:
         return [_view(one) for one in await subscriptions.of((await owner.of(request)).user_id)]
@@ -103,6 +110,8 @@ def mail_routes(mail: Mail, owner: MailOwner) -> APIRouter:
     async def read_subscription(request: Request, subscription_id: UUID) -> SubscriptionView:
         return _view(await owner.subscription(request, subscription_id))
 
+
+def _add_changes(routes: APIRouter, subscriptions: MailSubscriptionsTable, owner: MailOwner) -> None:
     @routes.delete("/{subscription_id}", status_code=204, responses=problems(**_ONE))
     async def remove_subscription(request: Request, subscription_id: UUID) -> None:
         """It gets nothing more; its delivery log goes with it."""
@@ -128,8 +137,6 @@ def mail_routes(mail: Mail, owner: MailOwner) -> APIRouter:
         """Mail to it again; replay what was cancelled meanwhile with the route below."""
         user_id = (await owner.of(request)).user_id
         return _view(_found(await subscriptions.enable(subscription_id, user_id), subscription_id))
-
-    return routes
 
 
 async def _add(subscriptions: MailSubscriptionsTable, new: NewSubscription) -> Subscription:

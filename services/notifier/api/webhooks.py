@@ -1,56 +1,22 @@
 """Managing webhooks: signed-in users have their own; administrators may ask for everything."""
 
 import uuid
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
-from services.notifier.adapters.webhooks import Webhook, WebhooksTable
-from services.notifier.api.access import PLAIN, Bearer, signed_in
+from services.notifier.adapters.webhooks import NewWebhook, Webhook, WebhooksTable
+from services.notifier.api.access import Bearer, signed_in
 from services.notifier.api.problems import problems
-from services.notifier.domain import MAX_NAME, Kind, Severity
-from services.notifier.webhooks.addresses import MAX_URL, AddressRefused, check_url
+from services.notifier.api.webhook_models import WebhookRequest, WebhookSecret, WebhookView
+from services.notifier.webhooks.addresses import AddressRefused, check_url
 from services.notifier.webhooks.signing import new_secret
 
 MAX_WEBHOOKS = 10
-MAX_FILTER = 50
 _COMMON = {"_401": "Sign in first", "_422": "The request is not valid", "_503": "Try again later"}
 ONE = {**_COMMON, "_404": "The caller has no such webhook"}
-
-
-class WebhookRequest(BaseModel):
-    """Empty ``kinds`` and ``types`` accept everything."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: Annotated[str, Field(min_length=1, max_length=MAX_URL, description="https:// and a public address.")]
-    kinds: list[Kind] = Field(default=[], max_length=MAX_FILTER)
-    types: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=PLAIN)]] = Field(
-        default=[], max_length=MAX_FILTER
-    )
-    min_severity: Severity = Severity.INFO
-    everything: bool = Field(default=False, description="Every notification of the platform; administrators only.")
-
-
-class WebhookView(BaseModel):
-    id: UUID
-    url: str
-    kinds: list[str]
-    types: list[str]
-    min_severity: Severity
-    everything: bool
-    disabled_at: AwareDatetime | None
-    disabled_reason: str
-    previous_secret_until: AwareDatetime | None = Field(description="Until then a rotated secret signs along.")
-    created_at: AwareDatetime
-
-
-class WebhookSecret(WebhookView):
-    secret: str = Field(description="Standard Webhooks secret, whsec_...; shown only now.")
 
 
 class Owner:
@@ -66,7 +32,7 @@ class Owner:
 
     async def webhook(self, request: Request, webhook_id: UUID) -> Webhook:
         """Raises Problem: 401 nobody signed in, 404 not the caller's."""
-        return found(await self._webhooks.one(webhook_id, (await self.of(request)).user_id), webhook_id)
+        return _found(await self._webhooks.one(webhook_id, (await self.of(request)).user_id), webhook_id)
 
     async def webhook_id(self, request: Request, webhook_id: UUID) -> UUID:
         """``webhook_id``, once it is known to be the caller's. Raises Problem: see ``webhook``."""
@@ -75,7 +41,13 @@ class Owner:
 
 def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: bool) -> APIRouter:
     routes = APIRouter(tags=["webhooks"], prefix="/webhooks", dependencies=[Bearer])
+    _add_creation(routes, webhooks, owner, allow_loopback=allow_loopback)
+    _add_reading(routes, webhooks, owner)
+    _add_changes(routes, webhooks, owner)
+    return routes
 
+
+def _add_creation(routes: APIRouter, webhooks: WebhooksTable, owner: Owner, *, allow_loopback: bool) -> None:
     @routes.post(
         "",
         status_code=201,
@@ -95,28 +67,16 @@ def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: boo
         try:
             check_url(wanted.url, allow_loopback=allow_loopback)
         except AddressRefused as refused:
-            raise Problem(
-                422,
-                "invalid-request",
-                "The request is not valid",
-                errors=[{"field": "url", "message": str(refused)}],
-            ) from refused
+            errors = [{"field": "url", "message": str(refused)}]
+            raise Problem(422, "invalid-request", "The request is not valid", errors=errors) from refused
         secret = new_secret()
-        made = await webhooks.add(
-            uuid.uuid4(),
-            identity.user_id,
-            wanted.url,
-            secret,
-            everything=wanted.everything,
-            kinds=wanted.kinds,
-            types=wanted.types,
-            min_severity=wanted.min_severity,
-            most=MAX_WEBHOOKS,
-        )
+        made = await webhooks.add(_new(wanted, identity.user_id, secret), most=MAX_WEBHOOKS)
         if made is None:
             raise Problem(409, "too-many-webhooks", f"One user may have {MAX_WEBHOOKS} webhooks; remove one first")
         return WebhookSecret(**_view(made).model_dump(), secret=secret)
 
+
+def _add_reading(routes: APIRouter, webhooks: WebhooksTable, owner: Owner) -> None:
     @routes.get("", responses=problems(**_COMMON))
     async def list_webhooks(request: Request) -> list[WebhookView]:
         return [_view(webhook) for webhook in await webhooks.of((await owner.of(request)).user_id)]
@@ -125,6 +85,8 @@ def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: boo
     async def read_webhook(request: Request, webhook_id: UUID) -> WebhookView:
         return _view(await owner.webhook(request, webhook_id))
 
+
+def _add_changes(routes: APIRouter, webhooks: WebhooksTable, owner: Owner) -> None:
     @routes.delete("/{webhook_id}", status_code=204, responses=problems(**ONE))
     async def remove_webhook(request: Request, webhook_id: UUID) -> None:
         """It gets nothing more; its delivery log goes with it."""
@@ -136,14 +98,30 @@ def webhook_routes(webhooks: WebhooksTable, owner: Owner, *, allow_loopback: boo
         """A new secret; for a day every post carries the signatures of both."""
         secret = new_secret()
         rotated = await webhooks.rotate(webhook_id, (await owner.of(request)).user_id, secret)
-        return WebhookSecret(**_view(found(rotated, webhook_id)).model_dump(), secret=secret)
+        return WebhookSecret(**_view(_found(rotated, webhook_id)).model_dump(), secret=secret)
 
     @routes.post("/{webhook_id}/enable", responses=problems(**ONE))
     async def enable_webhook(request: Request, webhook_id: UUID) -> WebhookView:
         """Post to it again; replay what was cancelled meanwhile with the route below."""
-        return _view(found(await webhooks.enable(webhook_id, (await owner.of(request)).user_id), webhook_id))
+        return _view(_found(await webhooks.enable(webhook_id, (await owner.of(request)).user_id), webhook_id))
 
-    return routes
+
+def _new(wanted: WebhookRequest, user_id: str, secret: str) -> NewWebhook:
+    quiet = wanted.quiet_hours
+    return NewWebhook(
+        id=uuid.uuid4(),
+        user_id=user_id,
+        everything=wanted.everything,
+        url=wanted.url,
+        secret=secret,
+        kinds=list(wanted.kinds),
+        types=wanted.types,
+        min_severity=wanted.min_severity,
+        digest_seconds=wanted.digest_seconds,
+        time_zone=wanted.time_zone,
+        quiet_from=quiet.start if quiet else None,
+        quiet_until=quiet.end if quiet else None,
+    )
 
 
 def _view(webhook: Webhook) -> WebhookView:
@@ -151,7 +129,7 @@ def _view(webhook: Webhook) -> WebhookView:
     return WebhookView(**fields, previous_secret_until=webhook.previous_until)
 
 
-def found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
+def _found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
     if webhook is None:
         raise _unknown(webhook_id)
     return webhook

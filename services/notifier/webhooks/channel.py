@@ -1,25 +1,25 @@
-"""Posts what is due to webhooks. None can crowd out the others: each has few posts under way at a time."""
+"""Posts what is due to webhooks, one by one. None can crowd out the others: each has few posts under way at a time."""
 
-import json
 import logging
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from contracts.alerts import AlertRaised
 from services.kernel import telemetry
+from services.kernel.alerts import alert
 from services.kernel.database.pool import OUTAGE
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
 from services.notifier.dispatcher import LEASE_SECONDS
 from services.notifier.schedule import Delivered, Failed, Outcome
-from services.notifier.views import view
+from services.notifier.webhooks.bodies import single
 from services.notifier.webhooks.sender import Sender
 from services.notifier.webhooks.signing import signed_headers
 
 _logger = logging.getLogger(__name__)
 
+DISABLED = "webhook_disabled"
 UNDER_WAY = 64
 PER_WEBHOOK = 16
 PER_ROUND = 8
@@ -59,7 +59,7 @@ class WebhookChannel:
 
     async def attempt(self, claimed: Claimed) -> None:
         notification = claimed.stored.notification
-        body = _body(claimed)
+        body = single(claimed.stored, administrator=claimed.everything)
         headers = signed_headers(str(notification.id), datetime.now(UTC), body, claimed.keys)
         with telemetry.span("webhook", attributes={"webhook": str(claimed.webhook_id), "attempt": claimed.attempt}):
             outcome = await self._sender.send(claimed.url, headers, body, claimed.attempt)
@@ -72,7 +72,16 @@ class WebhookChannel:
         async with self._database.transaction() as unit:
             disabled = await self._deliveries.settle(unit.connection, claimed, outcome)
             if disabled and isinstance(outcome, Failed):
-                unit.emit(self._disabled(claimed, outcome))
+                raised = alert(
+                    DISABLED,
+                    severity="warning",
+                    source=self._database.source,
+                    about=str(claimed.webhook_id),
+                    user_id=claimed.webhook_user,
+                    message=outcome.reason,
+                    project_id=self._project_id,
+                )
+                unit.emit(raised.model_copy(update={"trace_id": claimed.stored.notification.trace_id}))
         _logger.info(
             "delivery %d of webhook %s: %s",
             claimed.id,
@@ -80,24 +89,3 @@ class WebhookChannel:
             outcome,
             extra={"action": "webhooks.attempted", "outcome": type(outcome).__name__.lower()},
         )
-
-    def _disabled(self, claimed: Claimed, outcome: Failed) -> AlertRaised:
-        return AlertRaised(
-            alert_id=str(uuid.uuid4()),
-            alert_type="webhook_disabled",
-            severity="warning",
-            source=self._database.source,
-            about=str(claimed.webhook_id),
-            user_id=claimed.webhook_user,
-            error_message=outcome.reason,
-            project_id=self._project_id,
-            trace_id=claimed.stored.notification.trace_id,
-            raised_at=datetime.now(UTC),
-        )
-
-
-def _body(claimed: Claimed) -> bytes:
-    """As Standard Webhooks advise: ``{type, timestamp, data}``."""
-    data = view(claimed.stored, administrator=claimed.everything)
-    head = {"type": data.type, "timestamp": data.timestamp.isoformat()}
-    return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "data": {data.model_dump_json()}}}'.encode()

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from services.kernel.database.unit_of_work import Database
-from services.notifier.adapters.mail_deliveries import ClaimedMail, MailDeliveriesTable
+from services.notifier.adapters.grouping import EMAIL
+from services.notifier.adapters.groups import GroupClaim, GroupsTable
 from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable, NewSubscription
 from services.notifier.adapters.recording import record
 from services.notifier.domain import Notification, Origin, Severity, decide
@@ -56,13 +57,13 @@ async def tell(database: Database, types: list[str]) -> list[Notification]:
     return notifications
 
 
-async def claim(database: Database, lease: float = 60.0) -> list[ClaimedMail]:
-    return await MailDeliveriesTable(database.pool).claim(uuid.uuid4(), lease, 100)
+async def claim(database: Database, lease: float = 60.0) -> list[GroupClaim]:
+    return await GroupsTable(database.pool, EMAIL).claim(uuid.uuid4(), lease, 100)
 
 
-async def settle(database: Database, mail: ClaimedMail, outcome: Outcome) -> bool:
+async def settle(database: Database, mail: GroupClaim, outcome: Outcome) -> bool:
     async with database.transaction() as unit:
-        return await MailDeliveriesTable(database.pool).settle(unit.connection, mail, outcome)
+        return await GroupsTable(database.pool, EMAIL).settle(unit.connection, mail, outcome)
 
 
 async def states(database: Database) -> dict[str, int]:
@@ -116,7 +117,7 @@ async def test_a_lease_that_ended_is_claimed_again_and_its_first_holder_settles_
     for outcome in (Delivered(250), Postponed(1.0, 450, "no"), Failed(550, "gone", disable=True)):
         assert not await settle(database, first, outcome)
         assert await states(database) == {"pending": 2}
-    await MailDeliveriesTable(database.pool).hand_back(first)
+    await GroupsTable(database.pool, EMAIL).hand_back(first)
     assert await claim(database) == []
     assert not await settle(database, second, Delivered(250))
     assert await states(database) == {"delivered": 2}
@@ -125,7 +126,7 @@ async def test_a_lease_that_ended_is_claimed_again_and_its_first_holder_settles_
 async def test_several_refusals_at_once_disable_once_and_cancel_the_rest(database: Database) -> None:
     await subscribe(database)
     await tell(database, [f"type {number}" for number in range(10)])
-    mails = await MailDeliveriesTable(database.pool).claim(uuid.uuid4(), 60.0, 6)
+    mails = await GroupsTable(database.pool, EMAIL).claim(uuid.uuid4(), 60.0, 6)
     disabled = await asyncio.gather(*(settle(database, mail, Failed(550, "gone", disable=True)) for mail in mails))
     assert disabled.count(True) == 1
     assert "pending" not in await states(database)

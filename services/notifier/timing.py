@@ -1,8 +1,8 @@
-"""When a mail leaves: storms become digests, nights stay quiet. Pure.
+"""When a mail or a grouped post leaves: storms become digests, nights stay quiet. Pure.
 
-Mails of one group (a subscription, a type, critical or not) leave at least ``window`` apart. The first one
+Those of one group (a receiver, a type, critical or not) leave at least ``window`` apart. The first one
 leaves at once; whatever comes before the next may leave waits for it and shares it. In quiet hours nothing
-leaves but what is critical; it leaves when they end.
+leaves but what is critical; the rest leaves when they end.
 """
 
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ class QuietHours:
 def leaves_at(
     now: datetime, planned: datetime | None, window: timedelta, quiet: QuietHours | None, *, critical: bool
 ) -> datetime:
-    """When a mail about something that is to be told ``now`` leaves, in UTC.
+    """When something that is to be told ``now`` leaves, in UTC.
 
-    ``planned``: when the group's newest mail leaves or left, None before the first.
+    ``planned``: when the group's newest digest leaves or left, None before the first.
     """
     if planned is not None and planned >= now:
         moment = planned

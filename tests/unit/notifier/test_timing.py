@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.notifier.mail.timing import QuietHours, leaves_at
+from services.notifier.timing import QuietHours, leaves_at
 
 SEOUL = ZoneInfo("Asia/Seoul")
 DAY = timedelta(days=1)
