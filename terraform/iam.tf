@@ -3,7 +3,7 @@ locals {
 }
 
 resource "google_service_account" "service" {
-  for_each = local.names
+  for_each = local.accounts
 
   account_id   = "querycraft-${each.value}"
   display_name = "QueryCraft ${each.value}"
@@ -84,7 +84,7 @@ resource "google_secret_manager_secret_iam_member" "reader" {
 
   secret_id = google_secret_manager_secret.secret[each.value.secret].id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.service[each.value.service].member
+  member    = google_service_account.service[each.value.account].member
 }
 
 resource "google_cloud_run_v2_service_iam_member" "push" {
@@ -106,7 +106,7 @@ resource "google_cloud_run_v2_service_iam_member" "public" {
 }
 
 resource "google_project_iam_member" "cloud_sql_client" {
-  for_each = var.cloud_sql == null ? toset([]) : local.names
+  for_each = var.cloud_sql == null ? toset([]) : local.accounts
 
   project = var.project_id
   role    = "roles/cloudsql.client"

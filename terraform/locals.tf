@@ -1,9 +1,12 @@
 # Pure functions of the variables: no resource is named here, so these can be evaluated without a provider.
 locals {
   names = toset(keys(var.services))
-  push  = { for name, service in var.services : name => service if service.delivery == "push" }
-  long  = { for name, service in var.services : name => service if service.long_jobs }
-  pull  = { for name, service in var.services : name => service if service.delivery == "pull" }
+  # Whoever runs a container: every service, and the job that migrates their schemas.
+  accounts = setunion(local.names, ["migrate"])
+
+  push = { for name, service in var.services : name => service if service.delivery == "push" }
+  long = { for name, service in var.services : name => service if service.long_jobs }
+  pull = { for name, service in var.services : name => service if service.delivery == "pull" }
 
   # A service's own audience, so that a token meant for one is worth nothing at another.
   push_audience = { for name in keys(local.push) : name => "querycraft-push-${name}" }
@@ -23,18 +26,23 @@ locals {
   }
 
   database_secrets = { for name in local.names : name => "querycraft-${name}-database-url" }
-  secrets          = toset(concat(values(local.database_secrets), ["querycraft-admin-database-url"], values(local.extra_secrets)[*].secret))
-  extra_secrets = {
-    for pair in flatten([
-      for name, service in var.services : [
-        for variable, secret in service.secrets : { service = name, variable = variable, secret = secret }
-      ]
-    ]) : "${pair.service}/${pair.variable}" => pair
-  }
-  secret_readers = merge(
-    { for name, secret in local.database_secrets : "${name}/${secret}" => { service = name, secret = secret } },
-    { for pair in values(local.extra_secrets) : "${pair.service}/${pair.secret}" => { service = pair.service, secret = pair.secret } },
+  # Environment variable => secret id, by container.
+  container_secrets = merge(
+    {
+      for name, service in var.services : name => merge(
+        { QC_DATABASE_URL = local.database_secrets[name] },
+        name == "notifier" && try(var.smtp.user, "") != "" ? { QC_SMTP_PASSWORD = "querycraft-smtp-password" } : {},
+        service.secrets,
+      )
+    },
+    { migrate = { QC_ADMIN_DATABASE_URL = "querycraft-admin-database-url" } },
   )
+  secret_readers = {
+    for pair in flatten([
+      for name, secrets in local.container_secrets : [for secret in values(secrets) : { account = name, secret = secret }]
+    ]) : "${pair.account}/${pair.secret}" => pair
+  }
+  secrets = toset(values(local.secret_readers)[*].secret)
 
   environment = {
     for name, service in var.services : name => merge(
@@ -62,9 +70,49 @@ locals {
         QC_EVENTARC_AUDIENCE        = var.eventarc_audience
         QC_EVENTARC_SERVICE_ACCOUNT = "querycraft-eventarc@${var.project_id}.iam.gserviceaccount.com"
       } : {},
+      name == "notifier" && var.smtp != null ? {
+        QC_SMTP_HOST     = var.smtp.host
+        QC_SMTP_PORT     = tostring(var.smtp.port)
+        QC_SMTP_SECURITY = var.smtp.security
+        QC_SMTP_USER     = var.smtp.user
+        QC_SMTP_FROM     = var.smtp.from
+      } : {},
       service.environment,
     )
   }
+
+  # What a container gets: each variable has a value, or the secret that holds it.
+  variables = {
+    for name, secrets in local.container_secrets : name => merge(
+      { for variable, value in lookup(local.environment, name, {}) : variable => { value = value, secret = null } },
+      { for variable, secret in secrets : variable => { value = null, secret = secret } },
+    )
+  }
+
+  jobs = merge(
+    # Run before each deployment: gcloud run jobs execute querycraft-migrate --wait
+    {
+      migrate = {
+        command = ["python", "-m", "scripts.provision"]
+        args    = ["--broker", "none"]
+        timeout = "1800s"
+        retries = 1
+        cpu     = "1"
+        memory  = "512Mi"
+      }
+    },
+    # Jobs longer than a push may take: the service starts one execution for each, with the job's id as argument.
+    {
+      for name, service in local.long : name => {
+        command = ["python", "-m", "services.${name}.main"]
+        args    = []
+        timeout = "25200s" # an hour beyond QC_LONG_TIME_LIMIT_SECONDS, which ends it properly
+        retries = 0        # intake notices the silence and releases the job anew, with a new fence
+        cpu     = service.cpu
+        memory  = service.memory
+      }
+    },
+  )
 
   push_service_account = "querycraft-push@${var.project_id}.iam.gserviceaccount.com"
 

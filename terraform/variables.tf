@@ -123,6 +123,21 @@ variable "identity" {
   })
 }
 
+variable "smtp" {
+  description = <<-EOT
+    The server that takes the notifier's mails; null sends none. `security`: "starttls", "tls" or, for a relay that
+    needs no password, "none". With a `user` its password goes into the secret querycraft-smtp-password.
+  EOT
+  type = object({
+    host     = string
+    from     = string
+    port     = optional(number, 587)
+    security = optional(string, "starttls")
+    user     = optional(string, "")
+  })
+  default = null
+}
+
 variable "otlp_endpoint" {
   type        = string
   default     = ""

@@ -24,21 +24,18 @@ resource "google_cloud_run_v2_worker_pool" "worker" {
       }
 
       dynamic "env" {
-        for_each = local.environment[each.key]
+        for_each = local.variables[each.key]
         content {
           name  = env.key
-          value = env.value
-        }
-      }
+          value = env.value.value
 
-      dynamic "env" {
-        for_each = merge({ QC_DATABASE_URL = local.database_secrets[each.key] }, each.value.secrets)
-        content {
-          name = env.key
-          value_source {
-            secret_key_ref {
-              secret  = google_secret_manager_secret.secret[env.value].secret_id
-              version = "latest"
+          dynamic "value_source" {
+            for_each = env.value.secret[*]
+            content {
+              secret_key_ref {
+                secret  = google_secret_manager_secret.secret[value_source.value].secret_id
+                version = "latest"
+              }
             }
           }
         }

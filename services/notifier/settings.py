@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services.kernel.identity import IdentitySettings
 from services.notifier.mail.address import ADDRESS, MAX_ADDRESS
@@ -27,6 +27,12 @@ class NotifierSettings(IdentitySettings):
     smtp_user: str = ""
     smtp_password: SecretStr | None = None
     smtp_from: str = Field(default="", max_length=MAX_ADDRESS, pattern=rf"^$|{ADDRESS}")
+
+    @field_validator("smtp_password", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """As a compose file passes on what nobody has set."""
+        return value or None
 
     @model_validator(mode="after")
     def _mail_is_set_as_a_whole(self) -> Self:

@@ -69,6 +69,28 @@ def test_the_bucket_is_made_that_the_services_use(compose: dict[str, Any]) -> No
     assert f"--default-bucket={bucket}" in compose["services"]["storage"]["command"]
 
 
+def test_mail_is_sent_when_a_server_is_named_and_not_otherwise(compose: dict[str, Any]) -> None:
+    from services.notifier.settings import NotifierSettings
+
+    given = {k: v for k, v in compose["services"]["notifier"]["environment"].items() if k.startswith("QC_SMTP_")}
+    assert set(given) == {f"QC_{name.upper()}" for name in NotifierSettings.model_fields if name.startswith("smtp_")}
+
+    def settings(**operator: str) -> NotifierSettings:
+        fields = {
+            name: re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: operator.get(m[1], m[2]), value)
+            for name, value in given.items()
+        }
+        return NotifierSettings(
+            database_url="postgresql://x", **{name.removeprefix("QC_").lower(): value for name, value in fields.items()}
+        )
+
+    assert settings().smtp_host == ""
+    mailing = settings(QC_SMTP_HOST="mail", QC_SMTP_FROM="a@example.com", QC_SMTP_USER="a", QC_SMTP_PASSWORD="secret")
+    assert (mailing.smtp_host, mailing.smtp_port, mailing.smtp_security) == ("mail", 587, "starttls")
+    with pytest.raises(ValueError, match="QC_SMTP_FROM"):
+        settings(QC_SMTP_HOST="mail")
+
+
 def test_ports_are_open_to_this_machine_only(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert published

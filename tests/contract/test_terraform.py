@@ -106,14 +106,35 @@ def test_services_get_only_settings_that_exist(tmp_path: Path) -> None:
     from services.grader.settings import GraderSettings
     from services.intake.settings import IntakeSettings
     from services.metadata.settings import MetadataSettings
+    from services.notifier.settings import NotifierSettings
 
     environment = _evaluate(tmp_path, ["environment"])["environment"]
-    kinds = (IntakeSettings, GeneratorSettings, GraderSettings, MetadataSettings)
+    kinds = (IntakeSettings, GeneratorSettings, GraderSettings, MetadataSettings, NotifierSettings)
     known = {name for kind in kinds for name in _environment_names(kind)}
     known |= {"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_REGION", "GCS_BUCKET"}
     given = {name for variables in environment.values() for name in variables}
     assert given <= known, f"no service reads {sorted(given - known)}"
     IntakeSettings(**_as_environment(IntakeSettings, environment["intake"]), database_url="postgresql://x")
+    notifier = _as_environment(NotifierSettings, environment["notifier"])
+    mailing = NotifierSettings(**notifier, database_url="postgresql://x", smtp_password="x")
+    assert (mailing.smtp_host, mailing.smtp_port, mailing.smtp_security) == ("smtp.example.com", 587, "starttls")
+
+
+@needs_terraform
+def test_every_container_gets_its_secrets_and_may_read_them_and_no_others(tmp_path: Path) -> None:
+    values = _evaluate(tmp_path, ["variables", "secret_readers", "jobs", "accounts"])
+    for account, variables in values["variables"].items():
+        secrets = {name: one["secret"] for name, one in variables.items() if one["secret"] is not None}
+        assert all((one["value"] is None) != (one["secret"] is None) for one in variables.values())
+        readable = {pair["secret"] for pair in values["secret_readers"].values() if pair["account"] == account}
+        assert set(secrets.values()) == readable, account
+    assert values["variables"]["notifier"]["QC_SMTP_PASSWORD"]["secret"] == "querycraft-smtp-password"
+    assert values["variables"]["migrate"] == {
+        "QC_ADMIN_DATABASE_URL": {"value": None, "secret": "querycraft-admin-database-url"}
+    }
+    assert set(values["jobs"]) == {"migrate", "generator", "metadata"}
+    assert set(values["jobs"]) <= set(values["accounts"]) == set(values["variables"])
+    assert values["jobs"]["metadata"]["command"][-1] == "services.metadata.main"
 
 
 def _environment_names(settings: type[ServiceSettings]) -> set[str]:
@@ -135,6 +156,7 @@ def _evaluate(directory: Path, names: list[str]) -> dict[str, Any]:
         "dataset_bucket": "example",
         "alert_email": "operators@example.com",
         "identity": {"jwks_url": "https://example.com/jwks", "issuer": "example", "audience": "example"},
+        "smtp": {"host": "smtp.example.com", "from": "alerts@example.com", "user": "alerts"},
         "outside_readers": ["serviceAccount:reader@example.iam.gserviceaccount.com"],
     }
     (directory / "example.auto.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
