@@ -36,7 +36,9 @@ def request_of(pair: Mapping[str, Any], budget_ms: int, seed: int) -> JudgeReque
     """The request for one line of the input; raises InvalidSchema, or KeyError for a missing field."""
     policy = ComparisonPolicy(ordered=bool(pair.get("order_sensitive")))
     schema = Schema.from_ddl(pair["ddl"])
-    return JudgeRequest(schema, pair["reference_sql"], pair["candidate_sql"], policy, seed=seed, budget_ms=budget_ms)
+    return JudgeRequest(
+        schema, pair["reference_sql"], pair["candidate_sql"], policy, seed=seed, budget_ms=budget_ms, explain=False
+    )
 
 
 def judge_pairs(

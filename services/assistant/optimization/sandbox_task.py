@@ -148,7 +148,10 @@ def _try(
         return {"outcome": "different", "detail": "its result differs on the data set itself", **times}
     if after > FASTER * before:
         return {"outcome": "not_faster", **times}
-    verdict = judge(JudgeRequest(schema, sql, changed, policy, seed=payload["seed"], budget_ms=payload["budget_ms"]))
+    request = JudgeRequest(
+        schema, sql, changed, policy, seed=payload["seed"], budget_ms=payload["budget_ms"], explain=False
+    )
+    verdict = judge(request)
     proof = {
         "verdict": verdict.outcome,
         "method": verdict.method,

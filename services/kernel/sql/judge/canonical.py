@@ -139,6 +139,24 @@ def _sorted_operands(node: exp.Expr) -> exp.Expr:
     return type(node)(this=left, expression=right)
 
 
+def may_be_same(reference: exp.Expr, candidate: exp.Expr) -> bool:
+    """False when the canonical forms must differ, by what no step towards them adds or takes away: cheap to see."""
+    return _marks(reference) == _marks(candidate)
+
+
+def _marks(tree: exp.Expr) -> set[str]:
+    """Sets, not bags: resolving an alias repeats what it stands for. Numbers may be ordinals, which get resolved."""
+    marks = set()
+    for node in tree.walk():
+        if isinstance(node, exp.Literal) and node.is_string:
+            marks.add(f"'{node.name}")
+        elif isinstance(node, exp.AggFunc | exp.SetOperation):
+            marks.add(type(node).__name__)
+        elif isinstance(node, exp.Join) and node.side:
+            marks.add(node.side)
+    return marks
+
+
 def same_query(reference: exp.Expr | None, candidate: exp.Expr | None) -> bool:
     """True when both have a canonical form and the two are one text."""
     return reference is not None and candidate is not None and reference.sql("duckdb") == candidate.sql("duckdb")

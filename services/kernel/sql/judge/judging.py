@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import duckdb
 import sqlglot
@@ -16,8 +16,9 @@ from sqlglot.errors import SqlglotError
 from services.kernel.sql.clauses import clause_scores
 from services.kernel.sql.compare import compare
 from services.kernel.sql.dataset import Dataset
-from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, same_query
+from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, may_be_same, same_query
 from services.kernel.sql.judge.deadline import Deadline, PassedLimit
+from services.kernel.sql.judge.differing import Differing
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.hints import read_hints
 from services.kernel.sql.judge.instances import Instance, InstanceMaker
@@ -32,6 +33,7 @@ from services.kernel.sql.locate import locate
 from services.kernel.sql.mistakes import Mistake
 
 MAX_INSTANCES = 1500
+_MOST_UNREPEATABLE = 4  # differences that do not survive a fresh engine, before the search is given up
 _SEARCH_SHARE = 0.8  # of the budget; the rest minimises, verifies and locates
 _LEAST_SECONDS = 0.15  # for searching and for minimising, each
 # A difference found must not be lost for want of time on a busy machine: verifying takes a hundredth of this.
@@ -88,13 +90,18 @@ class _Judgement:
         self._pair = Pair(request.reference_sql, reference, request.candidate_sql, candidate, request.policy)
         self._deadline = Deadline.after(request.budget_ms / 1000)
         self._search_deadline = Deadline.after(request.budget_ms / 1000 * _SEARCH_SHARE)
-        self._canonical = tuple(
-            canonical_tree(tree, request.schema, keep_order=self._pair.policy.ordered)
-            for tree in (reference, candidate)
+
+    @cached_property
+    def _canonical(self) -> tuple[exp.Expr | None, exp.Expr | None]:
+        reference, candidate = (
+            canonical_tree(tree, self._request.schema, keep_order=self._pair.policy.ordered)
+            for tree in (self._reference, self._candidate)
         )
+        return reference, candidate
 
     def run(self) -> Verdict:
-        if self._names_are_free and same_query(*self._canonical):
+        alike = self._names_are_free and may_be_same(self._reference, self._candidate)
+        if alike and same_query(*self._canonical):
             return self._accepted("same_tree", "same_tree")
         hints = read_hints([self._reference, self._candidate], self._request.schema)
         layout = plan_layout(self._request.schema, hints)
@@ -111,13 +118,19 @@ class _Judgement:
             deadline = self._search_deadline.later(_LEAST_SECONDS)
             found = search.run(deadline, OPENING)
             # The proof comes after the instances that show most differences: it costs more than they do.
-            if not found.standing.is_certain:
-                if self._names_are_free and self._equal_by_rewriting():
-                    self._report.instances = found.tried
-                    return self._accepted("same_tree", "same_tree")
+            if not found.standing.is_certain and self._names_are_free and self._equal_by_rewriting():
+                self._report.instances = found.tried
+                return self._accepted("same_tree", "same_tree")
+            for _ in range(_MOST_UNREPEATABLE):
                 found = search.run(deadline, MAX_INSTANCES)
-            self._report.instances, self._report.ended_by = found.tried, found.ended_by
-            return self._on_found(engine, layout, found)
+                self._report.instances, self._report.ended_by = found.tried, found.ended_by
+                if found.instance is None:
+                    break
+                decided = self._different(engine, layout, found.instance, found.standing, "search")
+                if decided is not None:
+                    return decided
+                search.forget()
+            return self._undecided(found)
 
     @property
     def _names_are_free(self) -> bool:
@@ -158,11 +171,10 @@ class _Judgement:
         if run.error is not None:
             verdict = self._report.verdict("different", "candidate_fails", "dataset", detail=_message(run))
             return self._scored(verdict)
-        return self._different(engine, layout, instances[worst], standing, "dataset")
+        return self._different(engine, layout, instances[worst], standing, "dataset") or self._accepted("dataset")
 
-    def _on_found(self, engine: InstanceEngine, layout: Layout, found: Found) -> Verdict:
-        if found.instance is not None:
-            return self._different(engine, layout, found.instance, found.standing, "search")
+    def _undecided(self, found: Found) -> Verdict:
+        """No difference that could be shown: unless nothing ran at all, the answer is accepted."""
         if found.sound == 0 and found.error is not None:
             reason = f"{found.error.failed}_fails"
             return self._report.verdict("unsupported", reason, "none", detail=_message(found.error))
@@ -170,46 +182,33 @@ class _Judgement:
 
     def _accepted(self, method: Method, reason: str = "no_difference_found") -> Verdict:
         verdict = self._report.verdict("equivalent", reason, method)
+        if not self._request.explain:
+            return verdict
         return replace(
             verdict, remarks=remarks_on(self._reference, self._candidate), clause_scores=self._clause_scores()
         )
 
     def _different(
         self, engine: InstanceEngine, layout: Layout, instance: Instance, standing: Standing, method: Method
-    ) -> Verdict:
-        still = self._still_differs(engine, standing)
+    ) -> Verdict | None:
+        """None where the optimized engine agrees on this data: not a difference that anyone could repeat."""
         deadline = self._deadline.later(_LEAST_SECONDS)
-        smallest = Minimiser(layout, still, Deadline.after(0.75 * deadline.remaining)).run(instance)
+        differing = Differing(engine, self._pair, standing, deadline)
+        smallest = Minimiser(layout, differing, Deadline.after(0.75 * deadline.remaining)).run(instance)
         verified = self._verified(smallest, standing) or self._verified(instance, standing)
         if verified is None:
-            # The optimized engine agrees on this data: not a difference that anyone could repeat.
-            return self._accepted(method)
+            return None
         instance, run = verified
         counterexample = _counterexample(instance, run, by_chance=standing in {Standing.ALWAYS, Standing.BY_CHANCE})
         verdict = self._report.verdict(
             "different", "by_chance" if counterexample.by_chance else "counterexample", method
         )
-        mistakes = self._mistakes(engine, instance, counterexample, run)
+        verdict = replace(verdict, counterexample=counterexample)
+        if not self._request.explain:
+            return verdict
+        verdict = replace(verdict, mistakes=self._mistakes(engine, instance, counterexample, run))
         elapsed = (time.monotonic() - self._report.started) * 1000
-        return self._scored(replace(verdict, counterexample=counterexample, mistakes=mistakes, elapsed_ms=elapsed))
-
-    def _still_differs(
-        self, engine: InstanceEngine, standing: Standing
-    ) -> Callable[[Sequence[Instance]], Instance | None]:
-        def check(candidates: Sequence[Instance]) -> Instance | None:
-            sound = engine.load(candidates)
-            differing = []
-            for slot, candidate in enumerate(candidates):
-                if slot in sound and self._pair.run(engine, slot, self._deadline).difference is not None:
-                    if not self._pair.chancy:
-                        return candidate
-                    differing.append(candidate)
-            for candidate in differing:
-                if self._pair.standing(engine, candidate, self._deadline) is standing:
-                    return candidate
-            return None
-
-        return check
+        return replace(self._scored(verdict), elapsed_ms=elapsed)
 
     def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""

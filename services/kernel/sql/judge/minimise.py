@@ -1,55 +1,113 @@
 """Shrinks a counterexample: fewer rows, then fewer columns, then plainer values; constraints hold throughout.
 
-Greedy one-at-a-time removal to a fixed point (1-minimal in the sense of Zeller and Hildebrandt's delta debugging):
-at the end no single row can go. Candidates are loaded together and run until one still differs.
+A few rows are chosen by trying every choice, the smallest first, so that no smaller one is left. From many, runs of
+rows are removed, halving down to single ones, to a fixed point (1-minimal in the sense of Zeller and Hildebrandt's
+delta debugging). Candidates are asked of the engine together; what it hints at is confirmed by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, combinations
 
-from services.kernel.sql.dataset import Dataset, key_of
+from services.kernel.sql.dataset import Dataset, Value, key_of
 from services.kernel.sql.judge.deadline import Deadline
-from services.kernel.sql.judge.instances import Instance
+from services.kernel.sql.judge.differing import Differing
+from services.kernel.sql.judge.instances import Instance, Rows
 from services.kernel.sql.judge.layout import Layout
 
-_BATCH = 12
-_PLAIN = 6  # the plain values come first in a domain
+_BATCH = 24
 _BATCH_ROWS = 600
-StillDiffers = Callable[[Sequence[Instance]], Instance | None]  # the first of the instances that still differs
+_MOST_AT_ONCE = 120
+_FEW_OF = 12  # rows from which every choice of _FEW or fewer is tried
+_FEW = 3
+_ALL_OF = 7  # rows of which every choice is tried
+_PLAIN = 6  # the plain values come first in a domain
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """``value`` in place of what ``column`` holds: in the row at ``index``, or in all where that is None."""
+
+    table: str
+    column: str
+    value: Value
+    index: int | None = None
+
+    def on(self, instance: Instance) -> Instance:
+        rows = instance[self.table]
+        changed: Rows = [
+            row | {self.column: self.value} if self.index in {None, index} else row for index, row in enumerate(rows)
+        ]
+        return instance | {self.table: changed}
 
 
 class Minimiser:
-    """``still_differs`` must accept only instances that are counterexamples in the full sense."""
-
-    def __init__(self, layout: Layout, still_differs: StillDiffers, deadline: Deadline) -> None:
-        self._layout, self._checked, self._deadline = layout, still_differs, deadline
+    def __init__(self, layout: Layout, differing: Differing, deadline: Deadline) -> None:
+        self._layout, self._differing, self._deadline = layout, differing, deadline
         self._agreeing: set[str] = set()
 
     def run(self, instance: Instance) -> Instance:
         """Stops early at the deadline, with what it has reached by then."""
         instance = self._fewest_rows(instance)
-        simpler = self._plainer(self._fewer_columns(instance))
+        simpler = self._simplest(instance)
         return simpler if simpler == instance else self._fewest_rows(simpler)
 
-    def _still_differs(self, candidates: Sequence[Instance]) -> Instance | None:
+    def _first_differing(self, candidates: Sequence[Instance]) -> Instance | None:
         """The first that differs; what agreed once is not run again."""
-        texts = [repr(candidate) for candidate in candidates]
-        fresh = {t: c for t, c in zip(texts, candidates, strict=True) if t not in self._agreeing}
-        found = self._checked(list(fresh.values())) if fresh else None
-        for text, candidate in fresh.items():
-            if candidate is found:
-                break
-            self._agreeing.add(text)
-        return found
+        fresh = {text: c for c in candidates if (text := repr(c)) not in self._agreeing}
+        texts = list(fresh)
+        likely = self._differing.likely(list(fresh.values())) if fresh else []
+        self._agreeing.update(texts[n] for n in set(range(len(texts))) - set(likely))
+        for n in likely:
+            if self._late():
+                return None
+            if self._differing.surely(fresh[texts[n]]):
+                return fresh[texts[n]]
+            self._agreeing.add(texts[n])
+        return None
 
     def _late(self) -> bool:
         return self._deadline.passed != ""
 
     def _fewest_rows(self, instance: Instance) -> Instance:
-        """Removes runs of rows, halving down to single ones, until a whole round of single rows finds nothing."""
+        instance = self._by_halves(instance, enough=_FEW_OF)
+        few = self._fewest_of(instance, range(_FEW + 1)) if _size(instance) <= _FEW_OF else None
+        if few is not None:
+            return few
+        instance = self._by_halves(instance, enough=_ALL_OF)
+        all_of = self._fewest_of(instance, range(_FEW + 1, _size(instance))) if _size(instance) <= _ALL_OF else None
+        return instance if all_of is None else all_of
+
+    def _fewest_of(self, instance: Instance, sizes: range) -> Instance | None:
+        """The smallest choice of rows, of one of ``sizes``, that differs."""
+        waiting: list[Instance] = []
+        for size in sizes[: _size(instance)]:
+            choices = list(self._choices(instance, size))
+            if len(waiting) + len(choices) > _MOST_AT_ONCE:
+                found = self._first_differing(waiting)
+                if found is not None or self._late():
+                    return found
+                waiting = []
+            waiting += choices
+        return self._first_differing(waiting)
+
+    def _choices(self, instance: Instance, size: int) -> Iterator[Instance]:
+        """The parts of ``instance`` with ``size`` rows in which no reference dangles."""
+        places = [(table, index) for table, rows in instance.items() for index in range(len(rows))]
+        bound = any(layout.foreign_keys for layout in self._layout.tables)
+        for chosen in combinations(places, size):
+            part: Instance = {table: [] for table in instance}
+            for table, index in chosen:
+                part[table].append(instance[table][index])
+            if not bound or self._cascade(part) == part:
+                yield part
+
+    def _by_halves(self, instance: Instance, enough: int) -> Instance:
+        """Removes runs of rows, halving down to single ones, until ``enough`` are left or no single row can go."""
         run = max((len(rows) for rows in instance.values()), default=0)
-        while run > 0 and not self._late():
+        while run > 0 and _size(instance) > enough and not self._late():
             removed = self._pass(instance, run)
             if run == 1 and removed == instance:
                 return instance
@@ -61,11 +119,10 @@ class Minimiser:
         position = 0
         while not self._late():
             left = list(self._without_run(instance, run))[position:]
-            size = max(1, min(_BATCH, _BATCH_ROWS // max(1, sum(len(rows) for rows in instance.values()))))
-            batch = left[:size]
+            batch = left[: max(1, min(_BATCH, _BATCH_ROWS // max(1, _size(instance))))]
             if not batch:
                 return instance
-            smaller = self._still_differs(batch)
+            smaller = self._first_differing(batch)
             if smaller is None:
                 position += len(batch)
             else:
@@ -96,34 +153,42 @@ class Minimiser:
                         break
         return result
 
-    def _fewer_columns(self, instance: Instance) -> Instance:
-        """A nullable column set to NULL throughout is a column left out."""
-        for layout in self._layout.tables:
-            name = layout.table.name
-            nullable = [column.name for column in layout.varied if layout.domains[column.name].nullable]
-            for column in nullable:
-                rows = instance.get(name, [])
-                if any(row.get(column) is not None for row in rows):
-                    cleared = instance | {name: [row | {column: None} for row in rows]}
-                    instance = self._kept_if_valid(cleared, instance)
+    def _simplest(self, instance: Instance) -> Instance:
+        """Makes all the changes that, one after the other, keep the difference."""
+        changes = list(self._changes(instance))
+        alone = self._likely([change.on(instance) for change in changes])
+        waiting = [changes[n] for n in alone]
+        while waiting and not self._late():
+            steps = list(accumulate(waiting, lambda before, change: change.on(before), initial=instance))[1:]
+            kept = set(self._likely(steps))
+            good = next((n for n in range(len(steps)) if n not in kept), len(steps))
+            if good and not self._differing.surely(steps[good - 1]):
+                waiting = waiting[:1] if good > 1 else []  # the hints mislead: not more than one change can be trusted
+                continue
+            instance = steps[good - 1] if good else instance
+            waiting = waiting[good + 1 :]
         return instance
 
-    def _plainer(self, instance: Instance) -> Instance:
-        """Replaces values that are neither plain nor in either query by the first plain one of their column."""
+    def _likely(self, candidates: Sequence[Instance]) -> list[int]:
+        valid = [n for n, c in enumerate(candidates) if not any(Dataset(c).violations(self._layout.schema))]
+        return [valid[n] for n in self._differing.likely([candidates[n] for n in valid])] if valid else []
+
+    def _changes(self, instance: Instance) -> Iterator[_Change]:
+        """A nullable column set to NULL throughout is a column left out; then values that are neither plain nor in
+        either query give way to the first plain one of their column."""
         for layout in self._layout.tables:
-            name = layout.table.name
+            for column in layout.varied:
+                rows = instance.get(layout.table.name, [])
+                if layout.domains[column.name].nullable and any(row.get(column.name) is not None for row in rows):
+                    yield _Change(layout.table.name, column.name, None)
+        for layout in self._layout.tables:
             for column in layout.varied:
                 domain = layout.domains[column.name]
                 known = {*domain.values[:_PLAIN], *domain.likely, None}
-                for index, row in enumerate(instance.get(name, [])):
-                    if row.get(column.name) in known or not domain.values:
-                        continue
-                    rows = instance[name]
-                    changed = [*rows[:index], row | {column.name: domain.values[0]}, *rows[index + 1 :]]
-                    instance = self._kept_if_valid(instance | {name: changed}, instance)
-        return instance
+                for index, row in enumerate(instance.get(layout.table.name, [])):
+                    if domain.values and row.get(column.name) not in known:
+                        yield _Change(layout.table.name, column.name, domain.values[0], index)
 
-    def _kept_if_valid(self, changed: Instance, instance: Instance) -> Instance:
-        if self._late() or any(Dataset(changed).violations(self._layout.schema)):
-            return instance
-        return self._still_differs([changed]) or instance
+
+def _size(instance: Instance) -> int:
+    return sum(len(rows) for rows in instance.values())

@@ -155,6 +155,21 @@ class Pair:
                 break  # more orders cannot settle it
         return self.weigh(runs)
 
+    def standings_on_all(
+        self, engine: InstanceEngine, instances: Sequence[Instance], deadline: Deadline
+    ) -> list[Standing]:
+        """As ``standing`` for each of ``instances``, but only a hint, by ``run_on_all``; raises what that raises."""
+        groups = [reorderings(instance) for instance in instances]
+        variants = [variant for group in groups for variant in group]
+        sound = engine.load(variants)
+        runs = iter(self.run_on_all(engine, range(len(variants)), deadline).values())
+        standings, first = [], 0
+        for group in groups:
+            weighed = self.weigh([next(runs) for _ in group])
+            standings.append(weighed if first in sound else Standing.UNSETTLED)
+            first += len(group)
+        return standings
+
     def weigh(self, runs: Sequence[Run]) -> Standing:
         """Judges the same instance's runs under different row orders, the original order first."""
         sound = [run for run in runs if run.expected is not None and run.actual is not None]

@@ -22,7 +22,8 @@ class JudgeRequest:
     """``datasets``: the problem's own, tried before any search. ``budget_ms``: processor time for the whole
     judgement, which is also given up after ``deadline.WALL_FACTOR`` times as much wall-clock time.
 
-    ``search``: False judges on ``datasets`` alone (and cannot tell more than they do).
+    ``search``: False judges on ``datasets`` alone (and cannot tell more than they do). ``explain``: False leaves out
+    what a learner is told beside the verdict: mistakes, scores by clause, remarks.
     """
 
     schema: Schema
@@ -33,6 +34,7 @@ class JudgeRequest:
     seed: int = 0
     budget_ms: int = 2000
     search: bool = True
+    explain: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,7 @@ class JudgeRequest:
             "seed": self.seed,
             "budget_ms": self.budget_ms,
             "search": self.search,
+            "explain": self.explain,
         }
 
     @classmethod
@@ -59,6 +62,7 @@ class JudgeRequest:
             int(data.get("seed", 0)),
             int(data.get("budget_ms", 2000)),
             bool(data.get("search", True)),
+            bool(data.get("explain", True)),
         )
 
 

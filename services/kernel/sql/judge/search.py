@@ -106,6 +106,10 @@ class Search:
             self._run_batch(next(self._pending), last or deadline)
         return found
 
+    def forget(self) -> None:
+        """Takes back the difference found, so that the search can go on."""
+        self._found.instance, self._found.standing, self._over = None, Standing.UNSETTLED, False
+
     def _run_batch(self, batch: list[Instance], deadline: Deadline) -> None:
         slots = sorted(self._engine.load(batch))
         runs = self._answered(slots, deadline)

@@ -1,0 +1,43 @@
+"""Whether instances still show a difference that was found: many at once as a hint, one by itself for certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from services.kernel.sql.judge.deadline import Deadline
+from services.kernel.sql.judge.engine import InstanceEngine, TooManyRows
+from services.kernel.sql.judge.instances import Instance
+from services.kernel.sql.judge.pair import Pair, Standing
+
+_FEW = 2  # instances that are not worth a batch
+
+
+class Differing:
+    """Knows the pair's difference of one ``standing``; replaces what the engine has loaded."""
+
+    def __init__(self, engine: InstanceEngine, pair: Pair, standing: Standing, deadline: Deadline) -> None:
+        self._engine, self._pair, self._standing, self._deadline = engine, pair, standing, deadline
+
+    def likely(self, candidates: Sequence[Instance]) -> list[int]:
+        """The indexes of the candidates that may still differ; of those left out most do not."""
+        if len(candidates) <= _FEW:
+            return list(range(len(candidates)))
+        try:
+            if self._pair.chancy:
+                standings = self._pair.standings_on_all(self._engine, candidates, self._deadline)
+                return [n for n, standing in enumerate(standings) if standing is not Standing.UNSETTLED]
+            slots = sorted(self._engine.load(candidates))
+            runs = self._pair.run_on_all(self._engine, slots, self._deadline)
+        except (duckdb.Error, TooManyRows):
+            # An error on one is an error on all: each has to be seen by itself.
+            return list(range(len(candidates)))
+        return [slot for slot in slots if runs[slot].difference is not None]
+
+    def surely(self, candidate: Instance) -> bool:
+        """Whether ``candidate`` differs just as the difference found does."""
+        if self._pair.chancy:
+            return self._pair.standing(self._engine, candidate, self._deadline) is self._standing
+        sound = self._engine.load([candidate])
+        return bool(sound) and self._pair.run(self._engine, 0, self._deadline).difference is not None
