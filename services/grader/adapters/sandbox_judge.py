@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -99,9 +98,7 @@ class SandboxJudge:
             "dialect": dialect,
             "ordered": problem.ordered,
             "base": base,
-            "small": [
-                {"name": entry.name, "tables": json.loads(entry.inline)} for entry in problem.datasets if not entry.uri
-            ],
+            "small": [{"name": entry.name, "inline": entry.inline} for entry in problem.datasets if not entry.uri],
             "seed": problem.seed,
             "budget_ms": self._budget(),
         }

@@ -23,6 +23,9 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 
 
 _prepared: dict[bool, list[duckdb.DuckDBPyConnection]] = {True: [], False: []}
+# A second connection to each: a worker that closes the first does not spend milliseconds on tearing a database down
+# that its own end frees at once.
+_held_open: list[duckdb.DuckDBPyConnection] = []
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -57,7 +60,10 @@ def prepare() -> None:
     One of each kind: a judgement searches in one that does not optimise and verifies what it found in one that does.
     """
     for optimize, ready in _prepared.items():
-        ready.append(_open_locked(optimize=optimize))
+        if not ready:
+            connection = _open_locked(optimize=optimize)
+            _held_open.append(connection.cursor())
+            ready.append(connection)
 
 
 def _open_locked(*, optimize: bool) -> duckdb.DuckDBPyConnection:

@@ -10,6 +10,7 @@ from services.kernel.sql.guard import Refused, check
 from services.kernel.sql.judge import JudgeRequest, judge
 from services.kernel.sql.sandbox.errors import TaskFailed
 from services.kernel.sql.sandbox.query import refused
+from services.kernel.sql.sandbox.rehearsal import rehearse as rehearse
 
 if TYPE_CHECKING:
     from services.kernel.sql.sandbox.tasks import TaskContext

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -37,6 +38,16 @@ DEFAULT_TASKS: Final[Mapping[str, str]] = {
 def resolve(tasks: Mapping[str, str]) -> dict[str, Task]:
     """Imports every task. Raises ConfigurationError naming the one that cannot be found."""
     return {name: _resolve(name, path) for name, path in tasks.items()}
+
+
+def rehearsals(tasks: Mapping[str, Task]) -> list[Callable[[], None]]:
+    """The function ``rehearse`` of each module of tasks that has one: a run of the task on data of its own.
+
+    What such a run imports, builds and caches is there for the first real one.
+    """
+    modules = dict.fromkeys(task.__module__ for task in tasks.values())
+    found = (getattr(sys.modules[name], "rehearse", None) for name in modules)
+    return [*dict.fromkeys(rehearse for rehearse in found if rehearse is not None)]
 
 
 def _resolve(name: str, path: str) -> Task:

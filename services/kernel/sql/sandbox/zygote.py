@@ -30,7 +30,7 @@ from typing import Final
 from services.kernel.sql.guard import check
 from services.kernel.sql.sandbox import confinement, engine, wire
 from services.kernel.sql.sandbox.stored import StoredDataset, load
-from services.kernel.sql.sandbox.tasks import Json, Task, resolve
+from services.kernel.sql.sandbox.tasks import Json, Task, rehearsals, resolve
 from services.kernel.sql.sandbox.worker import Worker
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
@@ -128,8 +128,10 @@ class Zygote:
         return {}
 
 
-def _preload() -> None:
+def _preload(tasks: Mapping[str, Task]) -> None:
     """Imports what every task uses, and has the engine and the parser build their tables, once for all workers."""
+    for rehearse in rehearsals(tasks):
+        rehearse()
     check("SELECT 1", "duckdb")
     check("SELECT 1", "bigquery")
     connection = engine.connect_locked()
@@ -149,7 +151,7 @@ def main() -> None:
         control.sendall(json.dumps({"error": str(error)}).encode() + b"\n")
         os._exit(1)
     os.environ.clear()
-    _preload()
+    _preload(tasks)
     report = confinement.confine_zygote(code_root)
     zygote = Zygote(control, tasks, statm)
     gc.collect()
