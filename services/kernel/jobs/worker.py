@@ -31,6 +31,7 @@ from services.kernel.messaging.backoff import delay
 from services.kernel.messaging.broker import Broker, Delivery, Stream
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.envelope import MalformedMessage, unseal
+from services.kernel.messaging.pulling import pull_until
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Worker:
                 self._slots.release()
                 try:
                     free = self.route.concurrency - len(self._running)
-                    deliveries = await stream.pull(max(1, free), 1.0)
+                    deliveries = await pull_until(self._stopping, stream, max(1, free), 1.0)
                 except Exception as error:
                     _logger.warning("worker is waiting out: %s", error, extra={"action": "worker.wait"})
                     await self._pause(1.0)

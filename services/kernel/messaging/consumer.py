@@ -26,6 +26,7 @@ from services.kernel.messaging import dead_letters, inbox
 from services.kernel.messaging.broker import Broker, Delivery, Stream
 from services.kernel.messaging.envelope import MalformedMessage, unseal
 from services.kernel.messaging.outcomes import Dead, Done, Outcome, Retry, classify, overrun
+from services.kernel.messaging.pulling import pull_until
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Consumer:
         async with self._broker.subscribe(subscription, capacity=BATCH * 2) as stream:
             while not self._stopping.is_set():
                 try:
-                    deliveries = await stream.pull(BATCH, PULL_WAIT_SECONDS)
+                    deliveries = await pull_until(self._stopping, stream, BATCH, PULL_WAIT_SECONDS)
                     if deliveries:
                         await self._handle_and_settle(stream, deliveries)
                 except Exception as error:
