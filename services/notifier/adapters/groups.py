@@ -22,6 +22,7 @@ _CLAIM = f"""
 WITH picked AS (
     SELECT id FROM {{groups}}
     WHERE id IN (SELECT {{key}} FROM deliveries WHERE {_DUE})
+      AND {{owner}} IN (SELECT id FROM {{receivers}} WHERE disabled_at IS NULL)
     LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE deliveries SET lease_token = $1, leased_until = now() + make_interval(secs => $2), attempts = attempts + 1

@@ -114,7 +114,9 @@ async def test_410_disables_and_cancels_what_waits_in_every_group(
     await notifier.publish(failed(user_id="mina"))
     await posts(receiver, 1)
     receiver.otherwise = 410
-    await notifier.publish(failed(user_id="mina"), alert(user_id="mina", severity="critical"))
+    await notifier.publish(failed(user_id="mina"))
+    await told(notifier, 2)
+    await notifier.publish(alert(user_id="mina", severity="critical"))
     await told(notifier, 4)  # with the alert about the webhook itself
     states = [entry["status"] for entry in await log(http, webhook)]
     assert sorted(states) == ["cancelled", "delivered", "failed"]

@@ -88,7 +88,7 @@ async def test_what_was_missed_is_replayed_in_order_before_what_is_new(notifier:
 
 async def test_a_client_that_does_not_read_is_cut_off_and_can_replay(settings: Settings) -> None:
     long_text = "no " * 1_300
-    jobs = [failed(user_id="mina", error_message=long_text) for _ in range(3_000)]
+    jobs = [failed(user_id="mina", error_message=long_text) for _ in range(2_000)]
     async with running(settings()) as notifier:
         # A tiny receive buffer and a paused reader: the server's writes soon block.
         narrow = socket.socket()
