@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.assistant.adapters.questions import KnownQuestion
-from services.assistant.triage.features import pieces_of
+from services.assistant.triage.features import PIECES
 
 NEAR = 0.55
 """Cosine similarity from which a known question counts as the one that was asked."""
@@ -45,10 +45,10 @@ def nearest(question: str, known: Sequence[KnownQuestion]) -> Match | NoMatch:
     """Compares character n-grams, weighted by rarity, with the Korean and the English text of each known question."""
     if not known:
         return NoMatch((), "no_known_questions")
-    documents = [Counter(pieces_of(text)) for entry in known for text in (entry.ko, entry.en)]
-    titles = [Counter(pieces_of(text.split("\n")[0])) for entry in known for text in (entry.ko, entry.en)]
+    documents = [Counter(PIECES.analyzer(text)) for entry in known for text in (entry.ko, entry.en)]
+    titles = [Counter(PIECES.analyzer(text.split("\n")[0])) for entry in known for text in (entry.ko, entry.en)]
     rarity = _rarity([*documents, *titles])
-    asked = _vector(Counter(pieces_of(question)), rarity)
+    asked = _vector(Counter(PIECES.analyzer(question)), rarity)
     scores = [
         max(_cosine(asked, _vector(document, rarity)) for document in group)
         for group in zip(documents[::2], documents[1::2], titles[::2], titles[1::2], strict=True)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.jobs import JobRequested
 from services.assistant.triage.features import MAX_CHARACTERS
-from services.assistant.triage.model import Guess, Head, Reason, TriageModel
+from services.assistant.triage.heads import Guess, Head, Reason
+from services.assistant.triage.model import TriageModel
 from services.assistant.triage.taxonomy import Label, Taxonomy
 from services.kernel.jobs.context import JobFailedError
 from services.kernel.jobs.requests import INVALID, json_object, validated

@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "taxonomies"
 SEPARATOR = "|"
 """Between the categories of one text, in files and corrections of taxonomies that allow several."""
 
-Split = Literal["train", "test"]
+Split = Literal["train", "test", "development", "fresh"]
 
 
 class _Part(BaseModel):

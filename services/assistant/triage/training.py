@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from services.assistant.triage.features import OPENING_WEIGHT, KeywordGroup, Keywords, opening_of, pieces_of, read
-from services.assistant.triage.model import Head, TriageModel, by_share, probabilities_of
+from services.assistant.triage.features import VIEWS, KeywordGroup, Keywords, keyword_weight, read
+from services.assistant.triage.heads import Head, by_share, probabilities_of
+from services.assistant.triage.model import TriageModel
 from services.assistant.triage.taxonomy import Example, Taxonomy
 from services.assistant.triage.training_version import version_of
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 FOLDS: Final = 5
 SEED: Final = 20_261_121
-MAX_PIECES: Final = 60_000
-MAX_OPENING: Final = 20_000
+MAX_TERMS: Final = 60_000
+"""Of each view; the rarest are left out."""
 COST: Final = 1.0
 """Of the linear support vector machines (C): chosen by cross-validation on training halves."""
 INTERCEPT_SCALING: Final = 3.0
@@ -42,7 +43,7 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
         ValueError: there is no example, or a correction does not fit the taxonomy.
     """
     import numpy as np
-    from scipy.sparse import csr_matrix, hstack
+    from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     for correction in corrections:
@@ -51,13 +52,15 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
     if not examples:
         raise ValueError(f"the taxonomy {taxonomy.name} has no examples to learn from")
     texts = [example.text for example in examples]
-    groups = [KeywordGroup.of(label.name, label.keywords) for label in (*taxonomy.categories, *taxonomy.priorities)]
-    keywords = Keywords(groups)
-    body = TfidfVectorizer(analyzer=pieces_of, sublinear_tf=True, max_features=MAX_PIECES, dtype=np.float32)
-    opening = TfidfVectorizer(analyzer=opening_of, sublinear_tf=True, max_features=MAX_OPENING, dtype=np.float32)
-    vectors = _vectors(body, texts), OPENING_WEIGHT * _vectors(opening, texts)
-    hits = csr_matrix(np.array([keywords.vector(read(text)) for text in texts], dtype=np.float32))
-    features = hstack([*vectors, hits], format="csr")
+    labels = (*taxonomy.categories, *taxonomy.priorities)
+    groups = [KeywordGroup.of(label.name, label.keywords) for label in labels]
+    keywords = Keywords(groups, keyword_weight(len(examples)))
+    vectorizers = [
+        TfidfVectorizer(analyzer=view.analyzer, sublinear_tf=True, max_features=MAX_TERMS, dtype=np.float32)
+        for view in VIEWS
+    ]
+    vectors = [view.weight * _vectors(vectorizer, texts) for view, vectorizer in zip(VIEWS, vectorizers, strict=True)]
+    features = hstack([*vectors, _hits(keywords, texts)], format="csr")
     category = _head(
         features, _membership(taxonomy.category_names, examples), taxonomy.category_names, taxonomy.multiple
     )
@@ -69,13 +72,22 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
     )
     return TriageModel(
         version_of(taxonomy, corrections),
-        _vocabulary(body),
-        _vocabulary(opening),
-        np.concatenate([_idf(body), _idf(opening)]).astype(np.float32),
-        groups,
+        [_vocabulary(vectorizer) for vectorizer in vectorizers],
+        np.concatenate([_idf(vectorizer) for vectorizer in vectorizers]).astype(np.float32),
+        keywords,
         category,
         priority,
     )
+
+
+def _hits(keywords: Keywords, texts: Sequence[str]) -> Any:
+    from scipy.sparse import csr_matrix
+
+    entries = [
+        (row, column, value) for row, text in enumerate(texts) for column, value in keywords.values(read(text)).items()
+    ]
+    rows, columns, values = zip(*entries, strict=True) if entries else ((), (), ())
+    return csr_matrix((values, (rows, columns)), shape=(len(texts), keywords.size), dtype="float32")
 
 
 def _vectors(vectorizer: Any, texts: Sequence[str]) -> Any:
