@@ -31,6 +31,8 @@ _LIMITS: Final = {"TINYINT": 2**7, "SMALLINT": 2**15, "INTEGER": 2**31, "INT": 2
 _EPOCH: Final = date(2020, 3, 1)  # after a leap day, so that a day back crosses a month
 _MIDNIGHT: Final = datetime.combine(_EPOCH, time())
 _MAX_POOL: Final = 40
+_ORDERINGS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
+_MET_AS: Final[dict[Family, set[str]]] = {"integer": {"BIGINT"}, "decimal": {"DECIMAL"}, "float": {"DOUBLE"}}
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,23 @@ class DomainBuilder:
         enumerated = _enumerated(table, column)
         if enumerated:
             return Domain(family, enumerated, enumerated, lambda n: enumerated[n % len(enumerated)], nullable, True)
-        pool = _Pool(family, column, self._hints.cast_to.get(base, set()), self._hints.functions.get(base, set()))
+        cast_to = self._hints.cast_to.get(base, set()) or self._compared_as(base, mentions)
+        pool = _Pool(family, column, cast_to, self._hints.functions.get(base, set()))
         for mention in dict.fromkeys(mentions):
             pool.add(mention)
         return Domain(family, pool.values(), pool.likely(), pool.fresh, nullable)
+
+    def _compared_as(self, base: BaseColumn, mentions: Iterable[Mention]) -> set[str]:
+        """The type that a text column is cast to where it meets a number or a date: DuckDB casts the text."""
+        if any(mention.bare and mention.operator in _ORDERINGS and _is_number(mention.value) for mention in mentions):
+            return {"DECIMAL"} if any(isinstance(m.value, Decimal) for m in mentions if m.bare) else {"BIGINT"}
+        partners = {other for pair in self._hints.linked if base in pair for other in pair if other != base}
+        families = {family_of(self._schema.table(t).column(c)) for t, c in sorted(partners) if self._schema.has(t)}
+        return next((_MET_AS[family] for family in sorted(families) if family in _MET_AS), set())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _groups(schema: Schema, hints: Hints) -> dict[BaseColumn, BaseColumn]:

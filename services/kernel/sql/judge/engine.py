@@ -85,14 +85,8 @@ class InstanceEngine:
 
     def _create(self) -> None:
         statements = [f"SET VARIABLE {SLOT} = 0", f"CREATE TABLE {SLOTS_TABLE} ({SLOT} INTEGER)"]
-        laid_out = {layout.table.name: layout for layout in self._layout.tables}
-        for table in self._layout.schema.tables:
-            layout = laid_out.get(table.name)
-            if layout is None:
-                columns = [f"{quote_identifier(c.name)} {c.type}" for c in table.columns]
-                statements.append(f"CREATE TABLE {quote_identifier(table.name)} ({', '.join(columns)})")
-            else:
-                statements += self._statements(layout)
+        for layout in self._layout.tables:
+            statements += self._statements(layout)
         self.connection.execute(";".join(statements))
 
     def _statements(self, layout: TableLayout) -> list[str]:

@@ -195,7 +195,7 @@ class _Judgement:
         deadline = self._deadline.later(_LEAST_SECONDS)
         differing = Differing(engine, self._pair, standing, deadline)
         smallest = Minimiser(layout, differing, Deadline.after(0.75 * deadline.remaining)).run(instance)
-        verified = self._verified(smallest, standing) or self._verified(instance, standing)
+        verified = self._verified(layout, smallest, standing) or self._verified(layout, instance, standing)
         if verified is None:
             return None
         instance, run = verified
@@ -210,12 +210,12 @@ class _Judgement:
         elapsed = (time.monotonic() - self._report.started) * 1000
         return replace(self._scored(verdict), elapsed_ms=elapsed)
 
-    def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
+    def _verified(self, layout: Layout, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
         orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
         deadline = self._deadline.later(_VERIFYING_SECONDS)
         for order in orders:
-            run = verify(self._pair, self._request.schema, order, deadline)
+            run = verify(self._pair, layout.closure, order, deadline)
             if run is not None:
                 return order, run
         return None

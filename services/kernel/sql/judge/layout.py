@@ -43,8 +43,14 @@ class Layout:
     tables: tuple[TableLayout, ...]
     read: frozenset[str]
 
-    def table(self, name: str) -> TableLayout:
-        return next(layout for layout in self.tables if layout.table.name == name)
+    @cached_property
+    def closure(self) -> Schema:
+        """The part of the schema that instances are data of, and every table that its foreign keys lead to."""
+        wanted = {layout.table.name for layout in self.tables}
+        for table in reversed(self.schema.tables):
+            if table.name in wanted:
+                wanted |= {self.schema.table(key.ref_table).name for key in table.foreign_keys}
+        return Schema(tuple(table for table in self.schema.tables if table.name in wanted))
 
 
 def plan_layout(schema: Schema, hints: Hints) -> Layout:
