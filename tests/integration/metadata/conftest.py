@@ -86,7 +86,7 @@ class Workshop:
     async def refresh(self, *tables: TableId, force: bool = False, **replaced: Any) -> Report:
         scope = Scope(tables=frozenset(tables)) if tables else self.scope
         wish = Wish(scope, time.monotonic() + 120, reread=bool(tables), force=force)
-        return await self.reconciler(**replaced).run(wish, _silent)
+        return await self.reconciler(**replaced).run(wish, silent)
 
     def hint_worker(self, **replaced: Any) -> HintWorker:
         return HintWorker(self.reconciler(**replaced), self.hints, self.database, self.scope, 0.0, self.project)
@@ -114,7 +114,7 @@ class Workshop:
         self.bigquery.query_and_wait(sql)
 
 
-async def _silent(step: str, done: int, of: int) -> None:
+async def silent(step: str, done: int, of: int) -> None:
     return None
 
 

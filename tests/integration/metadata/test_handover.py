@@ -97,7 +97,9 @@ async def test_in_the_cloud_the_process_is_a_cloud_run_job_of_this_service(
     assert await emitted(workshop.database, JobSucceeded) == []
 
 
-async def test_inside_such_a_process_nothing_is_passed_on_and_a_run_that_reached_nothing_is_tried_again(workshop: Workshop) -> None:
+async def test_inside_such_a_process_nothing_is_passed_on_and_a_run_that_reached_nothing_is_tried_again(
+    workshop: Workshop,
+) -> None:
     workshop.create("visits", [SchemaField("id", "INTEGER")])
 
     class Context:

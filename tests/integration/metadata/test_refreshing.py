@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.cloud.bigquery import SchemaField, TimePartitioning
+from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
 from contracts.metadata import MetadataRefreshed
 from services.kernel.metadata_cache import MetadataCache, Questions
+from services.metadata.adapters.bigquery import BigQueryWarehouse
 from services.metadata.domain.examples import Proposal
+from services.metadata.domain.tables import Described, Scope, TableId
 from services.metadata.ports import TableGone, WriteRequest
+from services.metadata.reconcile import Wish
 from services.metadata.tally import counting
-from tests.integration.metadata.conftest import Workshop
+from tests.integration.metadata.conftest import DATASET, Workshop, silent
 from tests.support.services import UNCLOSED, emitted
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)
@@ -252,6 +257,46 @@ async def test_force_makes_everything_anew(workshop: Workshop) -> None:
     cached = await workshop.cached("orders")
     assert cached is not None
     assert all(example.checks_made == 1 for example in cached.examples)
+
+
+async def test_several_data_sets_are_refreshed_in_one_run(workshop: Workshop) -> None:
+    workshop.create("visits", [SchemaField("id", "INTEGER")])
+    workshop.bigquery.create_dataset("hr")
+    workshop.bigquery.create_table(Table(f"{workshop.project}.hr.people", schema=[SchemaField("id", "INTEGER")]))
+    names = [f"{workshop.project}.{dataset}" for dataset in (DATASET, "hr")]
+    wish = Wish(Scope.parse(names), time.monotonic() + 120)
+    with counting() as calls:
+        report = await workshop.reconciler().run(wish, silent)
+    assert (report.changes, report.failures) == ({"created": 2}, {})
+    assert calls["information_schema"] == 2
+    assert set((await workshop.cache.index()).index.tables) == {f"{names[0]}.visits", f"{names[1]}.people"}
+
+
+async def test_examples_of_a_large_table_are_dry_run_and_its_profile_is_a_sample(workshop: Workshop) -> None:
+    orders(workshop)
+    table = workshop.table("orders").quoted
+    wrong, right = f"SELECT nothing FROM {table}", f"SELECT MAX(id) AS newest FROM {table}"
+    workshop.writer.write_script.append(lambda _: (pair(wrong, "A wrong column?"), pair(right)))
+
+    class Large(BigQueryWarehouse):
+        """The emulator says of every table that it takes no space."""
+
+        async def describe(self, table: TableId) -> Described:
+            return replace(await super().describe(table), size_bytes=10**12)
+
+    large = Large(workshop.project, emulator=True)
+    with counting() as calls:
+        report = await workshop.refresh(warehouse=large)
+    await large.close()
+    assert report.failures == {}
+    assert (calls["query"], calls["dry_run"]) == (0, 6), "one wrong, one right, four safe ones"
+    cached = await workshop.cached("orders")
+    assert cached is not None
+    assert cached.profile_note.startswith("profile of a sample of")
+    stored = {example.sql: example.quality for example in cached.examples}
+    assert right in stored
+    assert wrong not in stored
+    assert {quality.non_empty for quality in stored.values() if quality} == {0.5}, "nobody saw the rows"
 
 
 async def test_empty_tables_and_views_are_kept_too(workshop: Workshop) -> None:
