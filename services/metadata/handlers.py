@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 import traceback
-import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from contracts.alerts import AlertRaised
 from contracts.message import json_text
-from services.kernel import metrics, telemetry
+from services.kernel import metrics
+from services.kernel.alerts import alert
 from services.kernel.database.unit_of_work import Database, UnitOfWork
 from services.kernel.errors import PermanentError, QueryCraftError, TransientError
 from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
@@ -123,28 +122,25 @@ def record_run(status: str, report: Report, seconds: float) -> None:
 
 
 def _alert_of_failures(report: Report, context: JobContext) -> Callable[[UnitOfWork], Awaitable[None]]:
-    async def alert(unit: UnitOfWork) -> None:
+    async def tell(unit: UnitOfWork) -> None:
         unit.emit(_alert(report, about=context.job.job_id, user_id=context.job.user_id))
 
-    return alert
+    return tell
 
 
 def _alert(report: Report, *, about: str, user_id: str = "", project_id: str = "") -> AlertRaised:
     what, first = next(iter(report.failures.items()))
-    return AlertRaised(
-        alert_id=str(uuid.uuid4()),
-        alert_type="metadata_refresh_failed",
-        severity="error",
+    raised = alert(
+        "metadata_refresh_failed",
         source="metadata",
         about=about,
         user_id=user_id,
-        error_message=f"{report.failed} tables could not be refreshed; {what}: {first}"[:4_000],
-        stack_trace="".join(traceback.format_exception(first))[-8_000:],
+        message=f"{report.failed} tables could not be refreshed; {what}: {first}",
+        stack_trace="".join(traceback.format_exception(first)),
         project_id=project_id,
-        trace_id=telemetry.current_trace_id(),
-        details=json_text({"failures": {name: str(error) for name, error in report.failures.items()}}),
-        raised_at=datetime.now(UTC),
     )
+    details = json_text({"failures": {name: str(error) for name, error in report.failures.items()}})
+    return raised.model_copy(update={"details": details})
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from contracts.alerts import AlertRaised
-from services.kernel import metrics, telemetry
+from services.kernel import metrics
 from services.kernel.access import administrator
+from services.kernel.alerts import alert
 from services.kernel.database.unit_of_work import Database
 from services.kernel.errors import TransientError
 from services.kernel.http import Problem
@@ -110,16 +108,12 @@ class EventDoor:
                 handler=f"{EventDoor.take.__qualname__}",
             )
             unit.emit(
-                AlertRaised(
-                    alert_id=str(uuid.uuid4()),
-                    alert_type="dead_letter",
-                    severity="error",
+                alert(
+                    "dead_letter",
                     source="metadata",
                     about=envelope.id,
-                    error_message=f"dead letter {letter} on {SUBSCRIPTION}: {refused}"[:4_000],
+                    message=f"dead letter {letter} on {SUBSCRIPTION}: {refused}",
                     project_id=self.project_id,
-                    trace_id=telemetry.current_trace_id(),
-                    raised_at=datetime.now(UTC),
                 )
             )
         metrics.DEAD_LETTERS.add(1, {"subscription": SUBSCRIPTION})
