@@ -73,7 +73,12 @@ async def build(settings: IntakeSettings) -> Service:
         watch.run,
         reaper.run,
         estimates.run,
-        partial(every, SWEEP_SECONDS, "housekeeping", partial(housekeeping.sweep, database.pool)),
+        partial(
+            every,
+            SWEEP_SECONDS,
+            "housekeeping",
+            partial(housekeeping.sweep, database.pool, settings.job_retention_days),
+        ),
     ]
     if settings.run_clock:
         background.append(Clock(database).run)

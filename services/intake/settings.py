@@ -31,5 +31,8 @@ class IntakeSettings(IdentitySettings):
     max_releases: int = Field(default=3, ge=1)
     """Releases of one job, the first included, before it fails as lost."""
 
+    job_retention_days: int = Field(default=365, ge=0)
+    """Days after which an ended job and its log are deleted; 0 keeps them for ever."""
+
     run_clock: bool = True
     """Off where Cloud Scheduler publishes ``schedule-due`` instead."""

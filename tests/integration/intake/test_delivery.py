@@ -106,13 +106,29 @@ async def test_rows_that_mean_nothing_any_more_are_swept(store: Database, table:
         " FROM ai_jobs"
     )
     await store.execute("UPDATE rate_limits SET tat = now() + interval '1 minute'")
-    await housekeeping.sweep(store.pool)
+    await housekeeping.sweep(store.pool, 0)
     assert await store.pool.fetchval(f"SELECT count(*) FROM {table}") == 1
     await store.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
     await store.execute("UPDATE rate_limits SET tat = now() - interval '1 second'")
     await store.execute("INSERT INTO turn_queues VALUES ('grader', 1, 1)")
-    await housekeeping.sweep(store.pool)
+    await housekeeping.sweep(store.pool, 0)
     assert await store.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_ended_jobs_go_with_their_logs_when_they_are_old(store: Database) -> None:
+    await add_jobs(store, [new_job() for _ in range(4)])
+    ids = [row["id"] for row in await store.fetch("SELECT id FROM ai_jobs ORDER BY id")]
+    log = "INSERT INTO ai_job_logs (job_id, seq, status, progress) SELECT id, 7, 'processing', 1 FROM ai_jobs"
+    await store.execute(log)
+    ended = "UPDATE ai_jobs SET status = 'completed', completed_at = now() - interval '31 days' WHERE id = ANY($1)"
+    await store.execute(ended, ids[1:3])
+    await store.execute("UPDATE ai_jobs SET created_at = now() - interval '40 days' WHERE id <> $1", ids[2])
+    await housekeeping.sweep(store.pool, 0)
+    assert await store.pool.fetchval("SELECT count(*) FROM ai_jobs") == 4
+    await housekeeping.sweep(store.pool, 30)
+    kept = {row["id"] for row in await store.fetch("SELECT id FROM ai_jobs")}
+    assert kept == {ids[0], ids[2], ids[3]}, "open ones stay, and those begun lately"
+    assert {row["job_id"] for row in await store.fetch("SELECT job_id FROM ai_job_logs")} == kept
 
 
 async def test_an_unreachable_database_is_said_to_be_temporary(intake: Running, http: httpx.AsyncClient) -> None:
