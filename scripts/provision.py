@@ -10,7 +10,7 @@ Safe to repeat and to run from two places at once.
 import argparse
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 
@@ -25,9 +25,12 @@ def provision(
     *,
     broker: str,
     project: str = "",
+    push: Mapping[str, str] | None = None,
     when_migrated: Callable[[str], None] = lambda service: None,
 ) -> None:
     """Roles, broker, schemas; ``when_migrated`` is told each service that has all it needs to start.
+
+    ``push``: service -> base URL, for those that Pub/Sub pushes to.
 
     Raises psycopg.Error, asyncpg.PostgresError or google.api_core exceptions as the parts say.
     """
@@ -38,7 +41,7 @@ def provision(
     elif broker == "pubsub":
         from services.kernel.messaging.provision import provision_pubsub
 
-        provision_pubsub(project)
+        provision_pubsub(project, push=push)
     for service in services:
         migrate(admin_url, service)
         when_migrated(service)

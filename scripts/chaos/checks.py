@@ -5,15 +5,19 @@ from typing import Any
 
 import asyncpg
 
-_UNSETTLED = """
+_UNHEARD = """
+SELECT count(*) FROM intake.ai_jobs AS job WHERE job.status IN ('completed', 'failed') AND NOT EXISTS (
+    SELECT FROM notifier.inbox AS heard WHERE heard.message_id = job.id || ':' || job.fence || ':end')
+"""
+_UNREADABLE = "SELECT count(*) FROM {schema}.dead_letters WHERE error_code = 'malformed_message'"
+_UNSETTLED = f"""
 SELECT (SELECT count(*) FROM intake.ai_jobs WHERE status IN ('queued', 'processing'))
      + (SELECT count(*) FROM intake.outbox) + (SELECT count(*) FROM grader.outbox)
-     + (SELECT count(*) FROM notifier.outbox)
-     + (SELECT count(*) FROM intake.ai_jobs AS job WHERE job.status = 'failed' AND NOT EXISTS (
-            SELECT FROM notifier.notifications AS note
-            WHERE note.about = job.id::text AND note.audience IN ('user', 'holder')))
+     + (SELECT count(*) FROM notifier.outbox) + ({_UNHEARD})
+     + greatest(0, $1 - ({_UNREADABLE.format(schema="intake")}))
+     + greatest(0, $1 - ({_UNREADABLE.format(schema="notifier")}))
 """
-"""Open jobs, unpublished messages, and ends nobody was told of yet: what a broker still holds shows there."""
+"""Open jobs, unpublished messages, and messages that have not had their effect: what a broker still holds."""
 _STATUSES = "SELECT query, status, count(*) AS jobs FROM intake.ai_jobs GROUP BY query, status"
 _ENDS = """
 SELECT count(*) FROM (
@@ -55,12 +59,14 @@ class Finding:
         return bool(self.expected == self.found)
 
 
-async def is_settled(admin: asyncpg.Connection) -> bool:
-    return not await admin.fetchval(_UNSETTLED)
+async def is_settled(admin: asyncpg.Connection, unreadable: int) -> bool:
+    """Whether all that was sent has had its effect, ``unreadable`` messages in both their readers included."""
+    return not await admin.fetchval(_UNSETTLED, unreadable)
 
 
-async def findings(admin: asyncpg.Connection, submitted: dict[str, int]) -> list[Finding]:
-    """``submitted``: jobs by query. Every promise with what was found."""
+async def findings(admin: asyncpg.Connection, submitted: dict[str, int], unreadable: int) -> list[Finding]:
+    """``submitted``: jobs by query. ``unreadable``: messages that must have become dead letters.
+    Every promise with what was found."""
     statuses: dict[str, dict[str, int]] = {}
     for row in await admin.fetch(_STATUSES):
         statuses.setdefault(row["query"], {})[row["status"]] = row["jobs"]
@@ -77,7 +83,16 @@ async def findings(admin: asyncpg.Connection, submitted: dict[str, int]) -> list
         Finding("completed jobs without their effect", 0, effects["missing"]),
         Finding("effects of jobs that did not complete", 0, effects["of_jobs_not_completed"]),
         Finding("failed jobs not notified exactly once", 0, await admin.fetchval(_NOTIFIED)),
+        Finding("ends the notifier never heard of", 0, await admin.fetchval(_UNHEARD)),
+        *[
+            Finding(f"dead letters of unreadable messages, {schema}", unreadable, await _unreadable(admin, schema))
+            for schema in ("intake", "notifier")
+        ],
     ]
+
+
+async def _unreadable(admin: asyncpg.Connection, schema: str) -> int:
+    return int(await admin.fetchval(_UNREADABLE.format(schema=schema)))
 
 
 async def dead_letters(admin: asyncpg.Connection) -> dict[str, dict[str, int]]:

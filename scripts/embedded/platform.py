@@ -39,12 +39,14 @@ class PlatformError(RuntimeError):
 @dataclass
 class Options:
     """``directory``: where state and logs are kept. ``ports``: fixed ports per service, else free ones.
+    ``delivery``: whether services fetch their messages or Pub/Sub pushes them, as to Cloud Run.
     ``environment``: more settings for every service; ``overrides``: per service. ``modules``: what
     runs in a service's place, instead of ``services.<name>.main``. ``bigquery``: run the BigQuery emulator too."""
 
     directory: Path
     broker: Literal["embedded", "pubsub"] = "embedded"
     pubsub_emulator_host: str = ""
+    delivery: Literal["pull", "push"] = "pull"
     services: tuple[str, ...] = SERVICES
     ports: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -117,11 +119,14 @@ class Platform:
 
         if self.options.broker == "pubsub":
             os.environ["PUBSUB_EMULATOR_HOST"] = self.options.pubsub_emulator_host  # read by the client library
+            # The supervisor forks only to execute: gRPC has nothing to hand over, and complains at each fork.
+            os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
         provision(
             self.database_url(),
             self.options.services,
             broker=self.options.broker,
             project=PROJECT,
+            push={name: self.url(name) for name in self.options.services} if self.options.delivery == "push" else {},
             when_migrated=self._start_service,
         )
 
@@ -140,6 +145,8 @@ class Platform:
             "QC_DATABASE_URL": self.database_url(service),
             "QC_BROKER": self.options.broker,
             "QC_HTTP_PORT": str(self.ports[service]),
+            "QC_DELIVERY": self.options.delivery,
+            "QC_PUSH_EMULATOR": str(self.options.delivery == "push").lower(),
             "QC_IDENTITY_KEY": self.identity_key,
             "QC_TELEMETRY_DIRECTORY": str(directory / "telemetry"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,

@@ -14,7 +14,7 @@ import uvloop
 
 from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
-from services.kernel.assembly import lay_foundation
+from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.http import add_health, create_app
@@ -48,13 +48,16 @@ async def main() -> None:
     route = JobRoute(by_message[JobRequested], {JobType.GRADING: work}, concurrency=CONCURRENCY)
     app = create_app("Stand-in worker", "Benchmarks and chaos only")
     add_health(app, database.ping)
+    consumers = [Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database)]
+    workers = [Worker(route, broker, database)]
+    mount_push(app, settings, [*consumers, *workers])
     await Service(
         name=NAME,
         settings=settings,
         database=database,
         broker=broker,
-        consumers=[Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database)],
-        workers=[Worker(route, broker, database)],
+        consumers=consumers,
+        workers=workers,
         app=app,
     ).run()
 

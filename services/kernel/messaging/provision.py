@@ -3,7 +3,7 @@
 Run by the embedded default's start, by the tests and by people; services never call it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -41,9 +41,11 @@ def provision_pubsub(
     topics: Sequence[str] | None = None,
     subscriptions: Sequence[Subscription] = manifest.SUBSCRIPTIONS,
     schemas: Path = AVRO_SCHEMAS,
+    push: Mapping[str, str] | None = None,
 ) -> None:
     """Create or update the project's topics, subscriptions, dead letter topics and schemas; idempotent and blocking.
 
+    ``push``: consumer -> base URL, for those that are pushed to (unsigned: the emulator signs nothing).
     In the cloud Terraform does this from the same manifest; here it serves the emulator.
 
     Raises:
@@ -52,7 +54,7 @@ def provision_pubsub(
     from services.kernel.messaging.pubsub.provisioning import Provisioner
 
     names = [topic.name for topic in manifest.TOPICS] if topics is None else list(topics)
-    provisioner = Provisioner(project, schemas)
+    provisioner = Provisioner(project, schemas, push or {})
     try:
         provisioner.provision(names, subscriptions)
     finally:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from google.pubsub_v1.types import (
     Encoding,
     ExpirationPolicy,
     ListSchemaRevisionsRequest,
+    PushConfig,
     RetryPolicy,
     Schema,
     SchemaSettings,
@@ -32,14 +33,16 @@ RETENTION = timedelta(seconds=RETENTION_SECONDS)
 _LEAST_ATTEMPTS = 5
 _SHORTEST_DEADLINE, _LONGEST_DEADLINE = 10, 600
 _LONGEST_BACKOFF = 600.0
-_MUTABLE = ("ack_deadline_seconds", "retry_policy", "dead_letter_policy", "message_retention_duration")
+_MUTABLE = ("ack_deadline_seconds", "retry_policy", "dead_letter_policy", "message_retention_duration", "push_config")
 
 
 class Provisioner:
-    """Blocking; not for services. ``schemas`` holds ``<topic>.r<N>.avsc`` files."""
+    """Blocking; not for services. ``schemas`` holds ``<topic>.r<N>.avsc`` files. ``push``: base URL of each
+    consumer that is pushed to; the others pull."""
 
-    def __init__(self, project: str, schemas: Path) -> None:
+    def __init__(self, project: str, schemas: Path, push: Mapping[str, str]) -> None:
         self._project = project
+        self._push = push
         self._schemas_directory = schemas
         self._publisher = pubsub_v1.PublisherClient()
         self._subscriber = pubsub_v1.SubscriberClient()
@@ -112,6 +115,7 @@ class Provisioner:
                 dead_letter_topic=dead_letters,
                 max_delivery_attempts=max(subscription.backstop_attempts, _LEAST_ATTEMPTS),
             ),
+            push_config=self._push_config(subscription),
         )
         try:
             self._subscriber.create_subscription(request=wanted)
@@ -128,6 +132,10 @@ class Provisioner:
                     "drain the subscription, delete it and provision again"
                 )
         self._subscriber.update_subscription(request={"subscription": wanted, "update_mask": {"paths": list(_MUTABLE)}})
+
+    def _push_config(self, subscription: Subscription) -> PushConfig:
+        base = self._push.get(subscription.consumer)
+        return PushConfig(push_endpoint=f"{base}/push/{subscription.name}") if base else PushConfig()
 
     def _ensure_dead_letters(self, subscription: Subscription) -> str:
         name = subscription.dead_letter_topic
