@@ -195,5 +195,5 @@ def _pieces_of(text: Text) -> list[str]:
 
 
 PIECES = View("pieces", _pieces_of, 1.0)
-VIEWS = (PIECES, View("opening", opening_terms, 0.5), View("syllables", syllable_terms, 1.0))
+VIEWS = (PIECES, View("opening", opening_terms, 0.3), View("syllables", syllable_terms, 1.0))
 """In the order of their columns. The weights were chosen by cross-validation on training texts."""

@@ -6,6 +6,7 @@ scikit-learn is needed here only, and here it is imported when a training begins
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from services.assistant.triage.features import VIEWS, KeywordGroup, Keywords, keyword_weight, read
@@ -28,8 +29,9 @@ COST: Final = 1.0
 """Of the linear support vector machines (C): chosen by cross-validation on training halves."""
 INTERCEPT_SCALING: Final = 3.0
 """Lets a rare label have a bias of its own at little cost."""
-UNSURE_SHARE: Final = 0.30
-"""The least certain share of training texts, held out: as many of the texts to come may be put to a model."""
+UNSURE_SHARE: Final = 0.25
+"""The least certain share of training texts, held out: about as many of the texts to come are put to a model, and more
+of those written in other words, of which 40 % may be."""
 SURE_ENOUGH: Final = 0.95
 """No text is put to a model whose answer is this certain already."""
 
@@ -61,22 +63,19 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
     ]
     vectors = [view.weight * _vectors(vectorizer, texts) for view, vectorizer in zip(VIEWS, vectorizers, strict=True)]
     features = hstack([*vectors, _hits(keywords, texts)], format="csr")
-    category = _head(
-        features, _membership(taxonomy.category_names, examples), taxonomy.category_names, taxonomy.multiple
+    truths = (
+        (taxonomy.category_names, _membership(taxonomy.category_names, examples), taxonomy.multiple),
+        (taxonomy.priority_names, _priorities(taxonomy.priority_names, examples), False),
     )
-    priority = _head(
-        features,
-        np.array([[name == example.priority for name in taxonomy.priority_names] for example in examples]),
-        taxonomy.priority_names,
-        multiple=False,
-    )
+    (category, one), (priority, other) = [_head(features, truth, names, several) for names, truth, several in truths]
+    unsure_below = min(SURE_ENOUGH, by_share(np.minimum(one, other).tolist(), UNSURE_SHARE))
     return TriageModel(
         version_of(taxonomy, corrections),
         [_vocabulary(vectorizer) for vectorizer in vectorizers],
         np.concatenate([_idf(vectorizer) for vectorizer in vectorizers]).astype(np.float32),
         keywords,
-        category,
-        priority,
+        replace(category, unsure_below=unsure_below),
+        replace(priority, unsure_below=unsure_below),
     )
 
 
@@ -115,8 +114,15 @@ def _membership(names: Sequence[str], examples: Sequence[Example]) -> Any:
     return np.array([[name in example.categories for name in names] for example in examples])
 
 
-def _head(features: Any, truth: Any, labels: Sequence[str], multiple: bool) -> Head:
-    """Weights from all texts; calibration from scores of texts that were held out of their own weights."""
+def _priorities(names: Sequence[str], examples: Sequence[Example]) -> Any:
+    import numpy as np
+
+    return np.array([[name == example.priority for name in names] for example in examples])
+
+
+def _head(features: Any, truth: Any, labels: Sequence[str], multiple: bool) -> tuple[Head, Any]:
+    """Weights from all texts; calibration from scores of texts that were held out of their own weights. And how sure
+    the answers to those were."""
     import numpy as np
 
     weights, bias = _fit(features, truth)
@@ -128,10 +134,10 @@ def _head(features: Any, truth: Any, labels: Sequence[str], multiple: bool) -> H
     scale, shift = _platt(held_out, truth) if multiple else (_temperature(held_out, truth), 0.0)
     raw = Head(tuple(labels), weights, bias, scale, shift, 0.0, multiple)
     probabilities = probabilities_of(held_out, raw)
-    unsure_below = min(SURE_ENOUGH, by_share(probabilities.max(axis=1).tolist(), UNSURE_SHARE))
     cut = float(1 / (1 + np.exp(-shift)))  # where the score is zero: the machines' own border
     shares = tuple(float(share) for share in truth.mean(axis=0))
-    return Head(tuple(labels), weights, bias, scale, shift, unsure_below, multiple, cut, shares)
+    head = Head(tuple(labels), weights, bias, scale, shift, 0.0, multiple, cut, shares)
+    return head, probabilities.max(axis=1)
 
 
 def _folds(truth: Any) -> list[Any]:

@@ -5,17 +5,19 @@ import json
 import pytest
 
 from contracts.problems import LocaleText
-from scripts.evaluate_triage import agreement, evaluate
+from scripts.evaluate_triage import Tally, agreement
 from services.assistant.triage.features import MAX_CHARACTERS, number_of_pieces, pieces, read
 from services.assistant.triage.model import BrokenModel, TriageModel
 from services.assistant.triage.requests import Local, combined
-from services.assistant.triage.taxonomy import SHIPPED, Example, Label, Taxonomy, load_all, read_examples
+from services.assistant.triage.taxonomy import SHIPPED, Example, Label, Split, Taxonomy, load_all, read_examples
 from services.assistant.triage.training import train
 
 
-def test_the_half_kept_for_testing_meets_the_figures(maintenance: Taxonomy) -> None:
-    """The keywords' author knew these requests: ``fresh`` in the evaluation says how it does on others."""
-    report = evaluate(maintenance, read_examples(SHIPPED / maintenance.requests, "test"), priorities=True)
+def test_the_half_kept_for_testing_meets_the_figures(maintenance: Taxonomy, classifier: TriageModel) -> None:
+    """The keywords' author knew these requests: ``fresh`` says how it does on others."""
+    tally = Tally()
+    tally.add(classifier, read_examples(SHIPPED / maintenance.requests, "test"))
+    report = tally.report(maintenance, priorities=True)
     assert report["texts"] >= 150
     assert report["category"] >= 0.90
     assert report["priority"] >= 0.87
@@ -24,8 +26,25 @@ def test_the_half_kept_for_testing_meets_the_figures(maintenance: Taxonomy) -> N
     assert min(report["with_a_model_that_is_right"].values()) >= 0.95
 
 
-def test_no_request_kept_for_testing_is_trained_on(maintenance: Taxonomy) -> None:
-    kept = {example.text for example in read_examples(SHIPPED / maintenance.requests, "test")}
+def test_requests_written_apart_from_everything_stay_above_the_floor(
+    maintenance: Taxonomy, classifier: TriageModel
+) -> None:
+    """Below the goals, and said so in the evaluation: this keeps what has been reached."""
+    tally = Tally()
+    tally.add(classifier, read_examples(SHIPPED / "building_maintenance_fresh.csv", "fresh"))
+    report = tally.report(maintenance, priorities=True)
+    assert report["texts"] >= 150
+    assert report["category"] >= 0.85
+    assert report["priority"] >= 0.84
+    assert report["asked_of_a_model"] <= 0.42
+    assert min(report["with_a_model_that_is_right"].values()) >= 0.95
+
+
+@pytest.mark.parametrize("split", ["test", "development", "fresh"])
+def test_no_request_kept_apart_is_trained_on(maintenance: Taxonomy, split: Split) -> None:
+    file = maintenance.requests if split == "test" else f"building_maintenance_{split}.csv"
+    kept = {example.text for example in read_examples(SHIPPED / file, split)}
+    assert len(kept) >= 150
     assert not kept & {example.text for example in maintenance.examples}
 
 
@@ -144,10 +163,11 @@ def test_several_categories_may_hold_at_once() -> None:
 
 def test_a_correction_changes_what_the_next_training_answers(maintenance: Taxonomy) -> None:
     text = "분수대 펌프실 문의"
-    before = train(maintenance).answer(text)[0].labels[0]
+    some = maintenance.model_copy(update={"examples": maintenance.examples[::10]})
+    before = train(some).answer(text)[0].labels[0]
     wanted = "cleaning" if before != "cleaning" else "hvac"
     corrections = [Example(text=text, category=wanted, priority="low")]
-    assert train(maintenance, corrections).answer(text)[0].labels[0] == wanted
+    assert train(some, corrections).answer(text)[0].labels[0] == wanted
 
 
 def test_a_correction_outside_the_taxonomy_is_refused(maintenance: Taxonomy) -> None:
