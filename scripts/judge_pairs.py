@@ -6,13 +6,16 @@ In, a line: {"id", "ddl": [CREATE TABLE, DuckDB], "reference_sql", "candidate_sq
 ignored. Out, a line, in the order of the input: {"id", "verdict": "equivalent" | "different" | "unsupported" |
 "refused", "reason", "counterexample": {table: [{column: value}]} | null, "ms"}.
 ``refused``: the answer is not one read-only query, or the sandbox stopped it. ``unsupported``: the pair cannot be
-judged, because DuckDB cannot run a query or the schema cannot be read.
+judged, because DuckDB cannot run a query or the schema cannot be read. ``--budget-ms`` is processor time, so that a
+busy machine does not accept for want of it; on the wall clock a pair may take up to five times as long. ``ms``:
+wall-clock time of the whole task in the sandbox.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,12 +27,13 @@ from services.kernel.errors import QueryCraftError
 from services.kernel.sql.compare import ComparisonPolicy
 from services.kernel.sql.dataset import JsonRows
 from services.kernel.sql.judge import JudgeRequest
+from services.kernel.sql.judge.deadline import WALL_FACTOR
 from services.kernel.sql.sandbox import LimitExceeded, Limits, SyncSandbox, TaskFailed, WorkerDied
 from services.kernel.sql.schema import Schema
 
 DEFAULT_BUDGET_MS = 2000
-# The judge keeps to its budget by itself; past this the sandbox ends it.
-_GRACE_SECONDS = 1.5
+# The judge keeps to its budget by itself, give or take what it always tries; past this the sandbox ends it.
+_GRACE_SECONDS = 2.0
 
 
 def request_of(pair: Mapping[str, Any], budget_ms: int, seed: int) -> JudgeRequest:
@@ -46,7 +50,7 @@ def judge_pairs(
 ) -> Iterator[dict[str, Any]]:
     """Verdicts in the order of ``pairs``: the documented fields, and ``details`` (the sandbox's whole answer)."""
     seconds = budget_ms / 1000 + _GRACE_SECONDS
-    limits = Limits(wall_seconds=seconds, cpu_seconds=max(1, round(seconds)))
+    limits = Limits(wall_seconds=WALL_FACTOR * seconds, cpu_seconds=math.ceil(seconds))
     waiting: deque[_Waiting] = deque()
 
     def payloads() -> Iterator[dict[str, Any]]:

@@ -66,12 +66,14 @@ class _Tally:
     def __init__(self) -> None:
         self._labels = {"equivalent": 0, "different": 0}
         self._ms: list[float] = []
+        self._cpu_ms: list[float] = []
         self._rows: list[int] = []
         self._false: dict[str, list[str]] = {"accepts": [], "rejects": [], "unsupported": [], "counterexamples": []}
 
     def add(self, pair: dict[str, Any], verdict: dict[str, Any]) -> None:
         self._labels[pair["label"]] += 1
         self._ms.append(verdict["ms"])
+        self._cpu_ms.append(verdict["details"].get("cpu_ms", verdict["ms"]))
         judged = verdict["verdict"]
         if judged in {"unsupported", "refused"}:
             self._false["unsupported"].append(pair["id"])
@@ -94,6 +96,8 @@ class _Tally:
             "untrue_counterexamples": self._false["counterexamples"],
             "ms_p50": _quantile(self._ms, 0.50),
             "ms_p95": _quantile(self._ms, 0.95),
+            "cpu_ms_p50": _quantile(self._cpu_ms, 0.50),
+            "cpu_ms_p95": _quantile(self._cpu_ms, 0.95),
             "counterexample_rows_median": median(self._rows) if self._rows else None,
             "wrong": self._false,
         }
@@ -137,6 +141,7 @@ def _print(figures: dict[str, Any]) -> None:
     spent = (figures["ms_p50"] or 0.0) / 1000
     print(f"{'this judge':46} {figures['false_accepts']:14.1%} {figures['false_rejects']:14.1%} {spent:11.2f}")
     print(f"unsupported {figures['unsupported']:.1%}, ms p50 {figures['ms_p50']}, p95 {figures['ms_p95']}")
+    print(f"of processor time, ms p50 {figures['cpu_ms_p50']}, p95 {figures['cpu_ms_p95']}")
     print(f"rows in a counterexample (median) {figures['counterexample_rows_median']}")
     print(f"counterexamples that do not hold: {figures['untrue_counterexamples']}")
     for name, identifiers in figures["wrong"].items():

@@ -19,7 +19,8 @@ from typing import Final
 from services.kernel.sql.dataset import Value
 
 SLOT: Final = "qc_slot"
-SLOTS_TABLE: Final = "qc_slots"
+FIRST, STOP = "qc_first", "qc_stop"
+"""Variables: the slots from FIRST up to, not including, STOP are asked."""
 _FIRST_COLUMN: Final = 2  # column 1 is the slot
 
 
@@ -35,8 +36,10 @@ def batch_statement(query: BatchQuery, sources: Sequence[str]) -> str:
     """``sources``: a CTE for each table, which picks the rows of the instance ``qc_s.qc_slot``."""
     keys = ["1", *(f"{index + _FIRST_COLUMN} {direction}" for index, direction in query.order)]
     # The line break ends a comment that the query may end with.
+    shadowing = f"WITH {', '.join(sources)}" if sources else ""
+    slots = f"SELECT range::INTEGER AS {SLOT} FROM range(getvariable('{FIRST}'), getvariable('{STOP}'))"
     return (
-        f"SELECT qc_s.{SLOT}, qc_q.* FROM {SLOTS_TABLE} AS qc_s, LATERAL (WITH {', '.join(sources)}"
+        f"SELECT qc_s.{SLOT}, qc_q.* FROM ({slots}) AS qc_s, LATERAL ({shadowing}"
         f" SELECT * FROM ({query.sql}\n) AS qc_i) AS qc_q ORDER BY {', '.join(keys)}"
     )
 

@@ -15,19 +15,34 @@ _FEW = 2  # instances that are not worth a batch
 
 
 class Differing:
-    """Knows the pair's difference of one ``standing``; replaces what the engine has loaded."""
+    """Knows the pair's difference of one ``standing``; replaces what the engine has loaded.
+
+    ``hinted`` is quick and right nearly always, ``likely`` leaves out less, ``surely`` is certain.
+    """
 
     def __init__(self, engine: InstanceEngine, pair: Pair, standing: Standing, deadline: Deadline) -> None:
         self._engine, self._pair, self._standing, self._deadline = engine, pair, standing, deadline
+
+    def hinted(self, candidates: Sequence[Instance]) -> list[int]:
+        """The indexes of the candidates that seem to differ just as the difference found does."""
+        if len(candidates) > _FEW:
+            return self._seeming(candidates, {self._standing})
+        if self._pair.chancy:
+            return [n for n, candidate in enumerate(candidates) if self.surely(candidate)]
+        slots = sorted(self._engine.load(candidates))
+        return [slot for slot in slots if self._pair.run(self._engine, slot, self._deadline).difference is not None]
 
     def likely(self, candidates: Sequence[Instance]) -> list[int]:
         """The indexes of the candidates that may still differ; of those left out most do not."""
         if len(candidates) <= _FEW:
             return list(range(len(candidates)))
+        return self._seeming(candidates, set(Standing) - {Standing.UNSETTLED})
+
+    def _seeming(self, candidates: Sequence[Instance], standings: set[Standing]) -> list[int]:
         try:
             if self._pair.chancy:
-                standings = self._pair.standings_on_all(self._engine, candidates, self._deadline)
-                return [n for n, standing in enumerate(standings) if standing is not Standing.UNSETTLED]
+                seen = self._pair.standings_on_all(self._engine, candidates, self._deadline)
+                return [n for n, standing in enumerate(seen) if standing in standings]
             slots = sorted(self._engine.load(candidates))
             runs = self._pair.run_on_all(self._engine, slots, self._deadline)
         except (duckdb.Error, TooManyRows):

@@ -13,12 +13,12 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from services.kernel.sql.dataset import Row, Value, encode_value, render_literal
-from services.kernel.sql.judge.batch import SLOT, SLOTS_TABLE, BatchQuery, batch_statement, rows_by_slot
+from services.kernel.sql.judge.batch import FIRST, SLOT, STOP, BatchQuery, batch_statement, rows_by_slot
 from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.layout import Layout, TableLayout
 from services.kernel.sql.results import ResultSet
-from services.kernel.sql.sandbox.engine import connect_locked
+from services.kernel.sql.sandbox.engine import close, connect_locked
 from services.kernel.sql.schema import quote_identifier
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class InstanceEngine:
         self._watchdog = Watchdog(self.connection)
         self._selected: int | None = None
         self._parsed: dict[str, Statement] = {}
+        self._filled: list[str] = []  # tables that hold rows
         self._create()
 
     def __enter__(self) -> InstanceEngine:
@@ -81,10 +82,10 @@ class InstanceEngine:
 
     def close(self) -> None:
         self._watchdog.close()
-        self.connection.close()
+        close(self.connection)
 
     def _create(self) -> None:
-        statements = [f"SET VARIABLE {SLOT} = 0", f"CREATE TABLE {SLOTS_TABLE} ({SLOT} INTEGER)"]
+        statements = [f"SET VARIABLE {SLOT} = 0"]
         for layout in self._layout.tables:
             statements += self._statements(layout)
         self.connection.execute(";".join(statements))
@@ -118,17 +119,20 @@ class InstanceEngine:
 
     def load(self, instances: Sequence[Instance]) -> set[int]:
         """Replaces what is loaded; instance n goes to slot n. Returns the slots that satisfy every CHECK."""
-        statements = [_slots_statement(range(len(instances)))]
-        columnwise = []
+        statements = [_slots_statement(0, len(instances))]
+        statements += [f"TRUNCATE {name}" for name in self._filled]
+        columnwise, filled = [], []
         for layout in self._layout.tables:
-            statements.append(f"TRUNCATE {self._names[layout.table.name]}")
             rows = [
                 (slot, row) for slot, instance in enumerate(instances) for row in instance.get(layout.table.name, ())
             ]
+            if rows:
+                filled.append(self._names[layout.table.name])
             if len(rows) >= _COLUMNWISE_ROWS and layout.scalar:
                 columnwise.append((layout, rows))
             elif rows:
                 statements.append(self._insert_of(layout, rows))
+        self._filled = filled
         self.connection.execute(";".join(statements))
         for layout, rows in columnwise:
             self._insert_columns(layout, rows)
@@ -181,9 +185,9 @@ class InstanceEngine:
             raise TooManyRows
         return rows_by_slot(rows)
 
-    def switch_on(self, slots: Sequence[int]) -> None:
-        """Restricts ``run_on_all`` to ``slots`` until the next load."""
-        self.connection.execute(_slots_statement(slots))
+    def switch_on(self, first: int, stop: int) -> None:
+        """Restricts ``run_on_all`` to the slots from ``first`` up to ``stop`` until the next load."""
+        self.connection.execute(_slots_statement(first, stop))
 
     @contextmanager
     def _until(self, deadline: Deadline) -> Iterator[None]:
@@ -208,9 +212,8 @@ def _text_of(value: Value) -> str | None:
     return None if value is None else str(encode_value(value))
 
 
-def _slots_statement(slots: Sequence[int]) -> str:
-    inserted = f"; INSERT INTO {SLOTS_TABLE} VALUES {', '.join(f'({slot})' for slot in slots)}" if slots else ""
-    return f"TRUNCATE {SLOTS_TABLE}{inserted}"
+def _slots_statement(first: int, stop: int) -> str:
+    return f"SET VARIABLE {FIRST} = {first}; SET VARIABLE {STOP} = {stop}"
 
 
 @lru_cache

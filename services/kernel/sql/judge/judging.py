@@ -7,6 +7,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import duckdb
 import sqlglot
@@ -46,14 +47,30 @@ def judge(request: JudgeRequest) -> Verdict:
     Deterministic by seed, except that a slower machine gets through fewer instances within the budget. Runs the two
     queries as they are: call it inside a sandbox, after the guard.
     """
-    started = time.monotonic()
+    report = _Report(request, _Clock.now())
     trees = []
     for which, sql in (("reference", request.reference_sql), ("candidate", request.candidate_sql)):
         try:
             trees.append(sqlglot.parse_one(sql, read="duckdb"))
         except SqlglotError as error:
-            return _Report(request, started).verdict("unsupported", f"{which}_unparsable", "none", detail=str(error))
-    return _Judgement(request, trees[0], trees[1], started).run()
+            return report.verdict("unsupported", f"{which}_unparsable", "none", detail=str(error))
+    return _Judgement(report, trees[0], trees[1]).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Seconds of wall-clock and of processor time."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Self:
+        return cls(time.monotonic(), time.process_time())
+
+    def elapsed(self) -> tuple[float, float]:
+        """Milliseconds of each since then."""
+        return (time.monotonic() - self.wall) * 1000, (time.process_time() - self.cpu) * 1000
 
 
 @dataclass
@@ -61,12 +78,13 @@ class _Report:
     """Fills in what every verdict records."""
 
     request: JudgeRequest
-    started: float
+    started: _Clock
     instances: int = 0
     ended_by: PassedLimit = ""
     datasets: tuple[DatasetScore, ...] = ()
 
     def verdict(self, outcome: Outcome, reason: str, method: Method, *, detail: str = "") -> Verdict:
+        elapsed, cpu = self.started.elapsed()
         return Verdict(
             outcome=outcome,
             reason=reason,
@@ -74,7 +92,8 @@ class _Report:
             engine=f"duckdb {duckdb.__version__}",
             seed=self.request.seed,
             budget_ms=self.request.budget_ms,
-            elapsed_ms=(time.monotonic() - self.started) * 1000,
+            elapsed_ms=elapsed,
+            cpu_ms=cpu,
             detail=detail,
             instances=self.instances,
             ended_by=self.ended_by,
@@ -84,9 +103,9 @@ class _Report:
 
 
 class _Judgement:
-    def __init__(self, request: JudgeRequest, reference: exp.Expr, candidate: exp.Expr, started: float) -> None:
-        self._request, self._reference, self._candidate = request, reference, candidate
-        self._report = _Report(request, started)
+    def __init__(self, report: _Report, reference: exp.Expr, candidate: exp.Expr) -> None:
+        request = report.request
+        self._report, self._request, self._reference, self._candidate = report, request, reference, candidate
         self._pair = Pair(request.reference_sql, reference, request.candidate_sql, candidate, request.policy)
         self._deadline = Deadline.after(request.budget_ms / 1000)
         self._search_deadline = Deadline.after(request.budget_ms / 1000 * _SEARCH_SHARE)
@@ -207,8 +226,8 @@ class _Judgement:
         if not self._request.explain:
             return verdict
         verdict = replace(verdict, mistakes=self._mistakes(engine, instance, counterexample, run))
-        elapsed = (time.monotonic() - self._report.started) * 1000
-        return replace(self._scored(verdict), elapsed_ms=elapsed)
+        elapsed, cpu = self._report.started.elapsed()
+        return replace(self._scored(verdict), elapsed_ms=elapsed, cpu_ms=cpu)
 
     def _verified(self, layout: Layout, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
         """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""

@@ -47,9 +47,18 @@ class Minimiser:
     def __init__(self, layout: Layout, differing: Differing, deadline: Deadline) -> None:
         self._layout, self._differing, self._deadline = layout, differing, deadline
         self._agreeing: set[str] = set()
+        self._trusting = True  # hints, until they turn out to have misled
 
     def run(self, instance: Instance) -> Instance:
         """Stops early at the deadline, with what it has reached by then."""
+        smallest = self._shrunk(instance)
+        if smallest == instance or self._differing.surely(smallest):
+            return smallest
+        self._trusting = False
+        self._agreeing.clear()
+        return self._shrunk(instance)
+
+    def _shrunk(self, instance: Instance) -> Instance:
         instance = self._fewest_rows(instance)
         simpler = self._simplest(instance)
         return simpler if simpler == instance else self._fewest_rows(simpler)
@@ -58,15 +67,20 @@ class Minimiser:
         """The first that differs; what agreed once is not run again."""
         fresh = {text: c for c in candidates if (text := repr(c)) not in self._agreeing}
         texts = list(fresh)
-        likely = self._differing.likely(list(fresh.values())) if fresh else []
-        self._agreeing.update(texts[n] for n in set(range(len(texts))) - set(likely))
-        for n in likely:
+        seeming = self._seeming(list(fresh.values()))
+        self._agreeing.update(texts[n] for n in set(range(len(texts))) - set(seeming))
+        for n in seeming:
             if self._late():
                 return None
-            if self._differing.surely(fresh[texts[n]]):
+            if self._trusting or self._differing.surely(fresh[texts[n]]):
                 return fresh[texts[n]]
             self._agreeing.add(texts[n])
         return None
+
+    def _seeming(self, candidates: Sequence[Instance]) -> list[int]:
+        if not candidates:
+            return []
+        return self._differing.hinted(candidates) if self._trusting else self._differing.likely(candidates)
 
     def _late(self) -> bool:
         return self._deadline.passed != ""
@@ -156,22 +170,23 @@ class Minimiser:
     def _simplest(self, instance: Instance) -> Instance:
         """Makes all the changes that, one after the other, keep the difference."""
         changes = list(self._changes(instance))
-        alone = self._likely([change.on(instance) for change in changes])
+        alone = self._valid([change.on(instance) for change in changes])
         waiting = [changes[n] for n in alone]
         while waiting and not self._late():
             steps = list(accumulate(waiting, lambda before, change: change.on(before), initial=instance))[1:]
-            kept = set(self._likely(steps))
+            kept = set(self._valid(steps))
             good = next((n for n in range(len(steps)) if n not in kept), len(steps))
-            if good and not self._differing.surely(steps[good - 1]):
-                waiting = waiting[:1] if good > 1 else []  # the hints mislead: not more than one change can be trusted
+            if good and not self._trusting and not self._differing.surely(steps[good - 1]):
+                waiting = waiting[:1] if good > 1 else []  # not more than one change can be trusted
                 continue
             instance = steps[good - 1] if good else instance
             waiting = waiting[good + 1 :]
         return instance
 
-    def _likely(self, candidates: Sequence[Instance]) -> list[int]:
+    def _valid(self, candidates: Sequence[Instance]) -> list[int]:
+        """The indexes of the candidates that satisfy the constraints and seem to differ."""
         valid = [n for n, c in enumerate(candidates) if not any(Dataset(c).violations(self._layout.schema))]
-        return [valid[n] for n in self._differing.likely([candidates[n] for n in valid])] if valid else []
+        return [valid[n] for n in self._seeming([candidates[n] for n in valid])]
 
     def _changes(self, instance: Instance) -> Iterator[_Change]:
         """A nullable column set to NULL throughout is a column left out; then values that are neither plain nor in

@@ -108,7 +108,7 @@ class Verdict:
     ``method``: what decided. ``instances``: how many made instances were tried. ``mistakes``: most telling first.
     ``clause_scores``: clause -> share that agrees, 0..1. ``score``: partial credit, 0..1, 1 only when accepted.
     ``remarks``: codes for an accepted answer that could be better. ``ended_by``: the limit that ended the search before
-    all instances were tried, "" where none did.
+    all instances were tried, "" where none did. ``elapsed_ms`` is wall-clock time, ``cpu_ms`` processor time.
     """
 
     outcome: Outcome
@@ -127,6 +127,7 @@ class Verdict:
     clause_scores: Mapping[str, float] = field(default_factory=dict)
     score: float = 0.0
     remarks: tuple[str, ...] = ()
+    cpu_ms: float = 0.0
 
     @property
     def exhausted(self) -> bool:
@@ -143,6 +144,7 @@ class Verdict:
             "seed": self.seed,
             "budget_ms": self.budget_ms,
             "elapsed_ms": round(self.elapsed_ms, 3),
+            "cpu_ms": round(self.cpu_ms, 3),
             "instances": self.instances,
             "exhausted": self.exhausted,
             "ended_by": self.ended_by,

@@ -137,12 +137,9 @@ class Search:
         if not self._pair.shows_order_in_batches:
             alone, waiting = waiting[::_EVERY], [slot for n, slot in enumerate(waiting) if n % _EVERY]
             self._run_singly(runs, alone, deadline)
-        if runs or not self._pair.shows_order_in_batches:
-            self._engine.switch_on(waiting)
         if not self._run_together(runs, waiting, deadline):
             for start in range(0, len(waiting), _SMALL_BATCH):
                 part = waiting[start : start + _SMALL_BATCH]
-                self._engine.switch_on(part)
                 if not self._run_together(runs, part, deadline):
                     self._failed_batches += 1
                     self._run_singly(runs, part, deadline)
@@ -152,6 +149,7 @@ class Search:
         """False, having done nothing, where that cannot be: an error on one instance is one on all."""
         if len(slots) <= _FEW or self._failed_batches > _MOST_FAILED_BATCHES:
             return False
+        self._engine.switch_on(slots[0], slots[-1] + 1)
         try:
             together = self._pair.run_on_all(self._engine, slots, deadline)
         except (duckdb.Error, TooManyRows):

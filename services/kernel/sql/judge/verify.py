@@ -10,7 +10,7 @@ from services.kernel.sql.judge.engine import Watchdog
 from services.kernel.sql.judge.instances import Instance
 from services.kernel.sql.judge.pair import Pair, Run
 from services.kernel.sql.results import ResultSet
-from services.kernel.sql.sandbox.engine import connect_locked
+from services.kernel.sql.sandbox.engine import close, connect_locked
 from services.kernel.sql.schema import Schema
 
 
@@ -34,5 +34,5 @@ def verify(pair: Pair, schema: Schema, instance: Instance, deadline: Deadline) -
         return None
     finally:
         watchdog.close()
-        connection.close()
+        close(connection)
     return run if same_text or pair.judge_results(raw, as_written).difference is None else None

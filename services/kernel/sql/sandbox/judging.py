@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 def run_judge(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """``payload``: ``JudgeRequest.to_json()``, and optionally "stored": names of data sets to judge on first.
 
-    Returns ``Verdict.to_json()``. Raises TaskFailed with code "refused" for an answer the guard refuses (details as in
-    the task "query"), "unknown_dataset", or "internal" when the reference itself may not run.
+    Returns ``Verdict.to_json()``, its times being those of the whole task. Raises TaskFailed with code "refused" for an
+    answer the guard refuses (details as in the task "query"), "unknown_dataset", or "internal" when the reference itself
+    may not run.
     """
+    wall, cpu = time.monotonic(), time.process_time()
     request = JudgeRequest.from_json(payload)
     stored = tuple(_stored(name, context) for name in payload.get("stored", ()))
     tables = [table.name for table in request.schema.tables]
@@ -30,7 +33,9 @@ def run_judge(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     except Refused as refusal:
         raise refused(refusal) from None
     check(request.reference_sql, "duckdb", tables)
-    return judge(replace(request, datasets=(*stored, *request.datasets))).to_json()
+    verdict = judge(replace(request, datasets=(*stored, *request.datasets)))
+    elapsed, spent = (time.monotonic() - wall) * 1000, (time.process_time() - cpu) * 1000
+    return replace(verdict, elapsed_ms=elapsed, cpu_ms=spent).to_json()
 
 
 def _stored(name: str, context: TaskContext) -> Dataset:

@@ -68,6 +68,7 @@ class Worker:
     def _answer(self, request: Json) -> bytes:
         limits = Limits.from_json(request["limits"])
         gc.set_threshold(_COLLECT_EVERY)
+        engine.leave_open()
         reserve = bytearray(_RESERVE_BYTES)
         apply_limits(limits, self._base_address_space + _RESERVE_BYTES)
         try:
