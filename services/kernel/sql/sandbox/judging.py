@@ -21,8 +21,8 @@ def run_judge(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """``payload``: ``JudgeRequest.to_json()``, and optionally "stored": names of data sets to judge on first.
 
     Returns ``Verdict.to_json()``, its times being those of the whole task. Raises TaskFailed with code "refused" for an
-    answer the guard refuses (details as in the task "query"), "unknown_dataset", or "internal" when the reference itself
-    may not run.
+    answer the guard refuses (details as in the task "query"), "unknown_dataset", or "internal" when the reference
+    itself may not run.
     """
     wall, cpu = time.monotonic(), time.process_time()
     request = JudgeRequest.from_json(payload)
