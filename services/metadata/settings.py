@@ -8,6 +8,7 @@ from pydantic_settings import NoDecode
 from services.kernel.identity import IdentitySettings
 from services.kernel.llm.settings import LlmSettings
 from services.metadata.domain.tables import Scope
+from services.metadata.reconcile import RESERVE_SECONDS
 
 
 class MetadataSettings(LlmSettings, IdentitySettings):
@@ -40,10 +41,10 @@ class MetadataSettings(LlmSettings, IdentitySettings):
     table_concurrency: int = Field(default=4, ge=1, le=64)
 
     worker_concurrency: int = Field(default=1, ge=1, le=8)
-    time_limit_seconds: float = Field(default=540.0, gt=0, le=3_600)
+    time_limit_seconds: float = Field(default=540.0, ge=2 * RESERVE_SECONDS, le=3_600)
     """Nine minutes: a push must be answered within ten. What is left goes on in a process of its own."""
     launcher: Literal["process", "cloud_run"] = "process"
-    long_time_limit_seconds: float = Field(default=6 * 3_600.0, gt=0)
+    long_time_limit_seconds: float = Field(default=6 * 3_600.0, ge=2 * RESERVE_SECONDS)
     region: str = Field(
         default="asia-northeast3", validation_alias=AliasChoices("region", "QC_REGION", "GOOGLE_CLOUD_REGION")
     )

@@ -14,9 +14,9 @@ from scripts.embedded.ports import free_port
 from services.kernel.errors import TransientError
 from services.kernel.jobs.launcher import CloudRunLauncher
 from services.kernel.metadata_cache import MetadataCache
+from services.metadata import reconcile
 from services.metadata.bootstrap import build
 from services.metadata.handlers import Refreshing, refresh_metadata
-from services.metadata.reconcile import RESERVE_SECONDS
 from services.metadata.settings import MetadataSettings
 from tests.integration.metadata.conftest import DATASET, Workshop
 from tests.support.services import UNCLOSED, delivery_of, emitted, job_requested, until
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.filterwarnings(UNCLOSED)
 
 @pytest.fixture
 def environment(workshop: Workshop, metadata_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process and the one it starts read their settings from."""
+    """What this process and the one it starts read their settings from. Only this one has no time for any table."""
+    monkeypatch.setattr(reconcile, "RESERVE_SECONDS", 3_600.0)
     for name, value in {
         "QC_DATABASE_URL": metadata_url,
         "QC_HTTP_PORT": str(free_port()),
         "QC_METADATA_TARGETS": f"{workshop.project}.{DATASET}",
         "QC_IDENTITY_KEY": "k" * 40,
         "QC_LOG_LEVEL": "ERROR",
-        "QC_TIME_LIMIT_SECONDS": str(RESERVE_SECONDS / 2),
         "GCS_BUCKET": workshop.objects.bucket,
         "GOOGLE_CLOUD_PROJECT": workshop.project,
     }.items():

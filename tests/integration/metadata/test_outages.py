@@ -71,32 +71,32 @@ BIGQUERY_FAILURES: list[tuple[Exception, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("raised", "code"), BIGQUERY_FAILURES, ids=lambda value: str(value)[:24])
+class Raising:
+    """A client whose method ``call`` raises."""
+
+    def __init__(self, client: Any, call: str, raised: Exception) -> None:
+        self._client, self._call, self._raised = client, call, raised
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._call:
+            return getattr(self._client, name)
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise self._raised
+
+        return fail
+
+
 @pytest.mark.parametrize("call", ["get_table", "query"])
-async def test_bigquery_fails_and_recovers(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, raised: Exception, code: str, call: str
-) -> None:
+async def test_bigquery_fails_and_recovers(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     before = await change(workshop)
     real: Callable[[BigQueryWarehouse], Any] = BigQueryWarehouse._open
-
-    class Client:
-        def __init__(self, client: Any) -> None:
-            self._client = client
-
-        def __getattr__(self, name: str) -> Any:
-            if name != call:
-                return getattr(self._client, name)
-
-            def fail(*_: Any, **__: Any) -> Any:
-                raise raised
-
-            return fail
-
-    with monkeypatch.context() as patched:
-        patched.setattr(BigQueryWarehouse, "_open", lambda self: Client(real(self)))
-        report = await workshop.refresh()
-    assert {error.code for error in report.failures.values()} == {code}
-    assert await workshop.cached("orders") == before, "the old cache stays as it was"
+    for raised, code in BIGQUERY_FAILURES:
+        with monkeypatch.context() as patched:
+            patched.setattr(BigQueryWarehouse, "_open", lambda self, error=raised: Raising(real(self), call, error))
+            report = await workshop.refresh()
+        assert {error.code for error in report.failures.values()} == {code}, raised
+        assert await workshop.cached("orders") == before, f"the old cache stays as it was after {raised!r}"
     assert (await MetadataCache(workshop.objects).table(str(workshop.table("orders")))).state == "fresh"
     assert (await workshop.refresh()).changes == {"changed": 1}
 

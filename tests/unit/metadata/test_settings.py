@@ -34,7 +34,9 @@ def test_the_promised_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (scope.datasets, scope.tables) == ({DatasetId("acme-data", "shop")}, {TableId("acme-data", "hr", "people")})
 
 
-@pytest.mark.parametrize("wrong", [{"launcher": "lambda"}, {"table_concurrency": 0}, {"debounce_seconds": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"launcher": "lambda"}, {"time_limit_seconds": 60}, {"table_concurrency": 0}, {"debounce_seconds": -1}]
+)
 def test_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         MetadataSettings(database_url=DATABASE, **wrong)
