@@ -11,10 +11,13 @@ from functools import partial
 from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
 from contracts.problems import ProblemPublished
+from services.grader.adapters.bigquery import BigQueryEngine
 from services.grader.adapters.problems import PostgresProblems
+from services.grader.adapters.routed_judge import RoutedJudge
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.adapters.submissions import PostgresSubmissions
 from services.grader.handlers import Grading, grade, keeping
+from services.grader.ports import Judge
 from services.grader.settings import GraderSettings
 from services.kernel.assembly import lay_foundation, mount_push
 from services.kernel.base_sets import BaseSets
@@ -38,11 +41,12 @@ async def build(settings: GraderSettings) -> Service:
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
     # Every grading job may wait in line for a sandbox: jobs are what is limited, not the line.
     pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
+    engine = _google_sql(settings)
     problems = PostgresProblems(database)
     ports = Grading(
         problems=problems,
         submissions=PostgresSubmissions(database),
-        judge=_judge(settings, pool, objects),
+        judge=_routed(_judge(settings, pool, objects), pool, engine),
         patience=settings.unknown_problem_seconds,
     )
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
@@ -72,13 +76,29 @@ async def build(settings: GraderSettings) -> Service:
         workers=[worker],
         background=[partial(_keep_warm, pool)],
         app=app,
-        on_close=[pool.close, objects.close],
+        on_close=[pool.close, objects.close, *([engine.close] if engine else [])],
     )
 
 
 def _judge(settings: GraderSettings, pool: SandboxPool, objects: GoogleCloudStorage) -> SandboxJudge:
     base_sets = BaseSets(pool, objects, settings.base_sets_held)
     return SandboxJudge(pool, base_sets, settings.judge_budget_ms, settings.sandbox_size)
+
+
+def _google_sql(settings: GraderSettings) -> BigQueryEngine | None:
+    if settings.googlesql_engine == "off":
+        return None
+    return BigQueryEngine(
+        settings.google_cloud_project,
+        location=settings.bigquery_location,
+        max_bytes=settings.googlesql_max_bytes_billed,
+        timeout=settings.googlesql_timeout_seconds,
+        emulated=bool(settings.bigquery_emulator_host),
+    )
+
+
+def _routed(judge: SandboxJudge, pool: SandboxPool, engine: BigQueryEngine | None) -> Judge:
+    return judge if engine is None else RoutedJudge(judge, pool, engine)
 
 
 async def _keep_warm(pool: SandboxPool) -> None:
@@ -93,7 +113,7 @@ class Rejudging:
 
     problems: PostgresProblems
     submissions: PostgresSubmissions
-    judge: SandboxJudge
+    judge: Judge
 
 
 @asynccontextmanager
@@ -101,10 +121,13 @@ async def rejudging(settings: GraderSettings) -> AsyncIterator[Rejudging]:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     database = Database(await open_pool(NAME, settings, size=2), NAME)
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
+    engine = _google_sql(settings)
     try:
         async with SandboxPool(settings.sandbox_size, tasks=TASKS) as pool:
-            judge = _judge(settings, pool, objects)
+            judge = _routed(_judge(settings, pool, objects), pool, engine)
             yield Rejudging(PostgresProblems(database), PostgresSubmissions(database), judge)
     finally:
+        if engine is not None:
+            await engine.close()
         await objects.close()
         await database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -39,6 +39,36 @@ class Judge(Protocol):
         Raises:
             PermanentError: this answer cannot be judged here (its message is fit for the learner).
             TransientError: no sandbox or no data now.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class GoogleSqlRows:
+    """``types``: DuckDB's names; ``rows``: JSON-able values, in the form of ``Dataset.to_json``."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[list[Any]]
+
+
+class GoogleSql(Protocol):
+    """An engine that runs GoogleSQL. ``name``: as verdicts record it. ``emulated``: it is not BigQuery itself."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def emulated(self) -> bool: ...
+
+    async def run(self, sql: str, max_rows: int) -> GoogleSqlRows:
+        """Run one statement that brings its own rows, after a dry run, within the caps it was built with.
+
+        Raises:
+            TaskFailed: "database", the statement's own error.
+            LimitExceeded: too slow, or more than ``max_rows`` rows.
+            PermanentError: it would read stored data, cost too much, or return what cannot be compared.
+            TransientError: the engine is busy or out of reach.
         """
         ...
 

@@ -1,6 +1,8 @@
 """The grader's settings; see ``ServiceSettings`` for those every service shares."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import AliasChoices, Field
 
 from services.kernel.settings import ServiceSettings
 
@@ -18,3 +20,14 @@ class GraderSettings(ServiceSettings):
     """Base data sets kept in the sandbox's memory, the least recently used one dropped first."""
     unknown_problem_seconds: float = Field(default=10.0, ge=0)
     """For so long after a submission its problem may still be on its way from the generator."""
+
+    googlesql_engine: Literal["off", "bigquery"] = "off"
+    """Where GoogleSQL runs that DuckDB could answer differently; off: such an answer is refused."""
+    bigquery_emulator_host: str = Field(
+        default="", validation_alias=AliasChoices("bigquery_emulator_host", "BIGQUERY_EMULATOR_HOST")
+    )
+    """google-cloud-bigquery reads it too. An emulator gets only what it is known to run as BigQuery does."""
+    bigquery_location: str = ""
+    googlesql_max_bytes_billed: int = Field(default=10_485_760, ge=10_485_760)
+    """Of one statement; BigQuery bills no less for one that reads anything, and ours read nothing."""
+    googlesql_timeout_seconds: float = Field(default=20.0, gt=0, le=600)

@@ -7,16 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from services.grader.codes import BROKEN_PROBLEM, INTERRUPTED, NEEDS_BIGQUERY, UNKNOWN_DATA_SET, UNSUPPORTED
+from services.grader.adapters.failures import judgement_of_failure, schema_of
+from services.grader.codes import INTERRUPTED
 from services.grader.domain import Dialect, Judgement, Problem
-from services.grader.feedback import judgement_of, judgement_of_error
+from services.grader.feedback import judgement_of
 from services.kernel.base_sets import BaseSets
-from services.kernel.errors import PermanentError, TransientError
-from services.kernel.sql.diagnose import explain
 from services.kernel.sql.sandbox.errors import LimitExceeded, TaskFailed, WorkerDied
 from services.kernel.sql.sandbox.limits import Limits
 from services.kernel.sql.sandbox.pool import SandboxPool
@@ -24,7 +21,11 @@ from services.kernel.sql.sandbox.pool import SandboxPool
 if TYPE_CHECKING:
     from services.kernel.sql.schema import Schema
 
-TASKS: Final[Mapping[str, str]] = {"grade": "services.grader.sandbox_task:grade"}
+TASKS: Final[Mapping[str, str]] = {
+    "grade": "services.grader.sandbox_task:grade",
+    "inline": "services.grader.routed_task:inline",
+    "compare": "services.grader.routed_task:compare",
+}
 
 MIN_BUDGET_MS: Final = 150
 """Enough for the problem's own data sets and the most telling of those made for the pair of queries."""
@@ -32,7 +33,6 @@ _BASE_SECONDS: Final = 3
 """Processor time for both queries on the base data set, and for shrinking a difference found only there."""
 _WALL_FACTOR: Final = 4
 """Wall-clock time per second of processor time: a query cannot sleep, so only a busy machine reaches it."""
-_ANSWERS_FAULT: Final = frozenset({"refused", "database"})
 
 
 class SandboxJudge:
@@ -51,24 +51,12 @@ class SandboxJudge:
 
     async def judge(self, problem: Problem, sql: str, dialect: Dialect) -> Judgement:
         """See ``ports.Judge``. Errors name neither the reference nor anything quoted from it."""
-        schema = _schema_of(problem.ddl)
+        schema = schema_of(problem.ddl)
         began = time.monotonic()
         try:
             verdict = await self._call(problem, schema, sql, dialect)
-        except LimitExceeded as error:
-            if error.kind == "wall":
-                raise TransientError("the grader is overloaded; the answer is tried again", code="busy") from None
-            return judgement_of_error(explain(error, sql, schema), sql, _elapsed(began))
-        except WorkerDied as error:
-            return judgement_of_error(explain(error, sql, schema), sql, _elapsed(began))
-        except TaskFailed as error:
-            if error.code not in _ANSWERS_FAULT:
-                raise _not_the_answers_fault(error, problem) from None
-            explanation = explain(error, sql, schema)
-            if dialect != "duckdb" and error.code == "database":
-                # The engine's place is one in the translation, which the learner never saw.
-                explanation = replace(explanation, position=None)
-            return judgement_of_error(explanation, sql, _elapsed(began))
+        except (LimitExceeded, WorkerDied, TaskFailed) as error:
+            return judgement_of_failure(error, problem, sql, dialect, _elapsed(began))
         return judgement_of(verdict, _elapsed(began))
 
     async def _call(self, problem: Problem, schema: Schema, sql: str, dialect: Dialect) -> dict[str, Any]:
@@ -116,26 +104,5 @@ class SandboxJudge:
         return verdict
 
 
-@lru_cache(maxsize=64)
-def _schema_of(ddl: tuple[str, ...]) -> Schema:
-    from services.kernel.sql.schema import Schema
-
-    return Schema.from_ddl(ddl)
-
-
 def _elapsed(began: float) -> int:
     return int((time.monotonic() - began) * 1_000)
-
-
-def _not_the_answers_fault(error: TaskFailed, problem: Problem) -> PermanentError | TransientError:
-    if error.code in (INTERRUPTED, UNKNOWN_DATA_SET):
-        return TransientError(str(error), code=error.code)
-    if error.code == NEEDS_BIGQUERY:
-        return PermanentError(
-            f"dialect: {error}; this grader runs answers on DuckDB, so write it another way or in the duckdb dialect",
-            code="unsupported_construct",
-        )
-    if error.code in (BROKEN_PROBLEM, UNSUPPORTED):
-        return PermanentError(f"problem {problem.id}: {error}", code=error.code)
-    # Anything else is a bug of ours; its message could quote what the task was given.
-    return PermanentError(f"problem {problem.id}: the judge failed inside its sandbox", code="judge_failed")

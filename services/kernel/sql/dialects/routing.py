@@ -328,14 +328,20 @@ def reasons_for(tree: exp.Expr, schema: Schema | None) -> tuple[Reason, ...]:
     types = Types(tree, schema)
     found: dict[Reason, None] = {}
     for node in tree.walk():
-        kind = type(node).__name__
-        rule = _RULES.get(kind)
-        code = rule(node, types) if rule is not None else None if kind in _SAME else "unverified"
+        code = reason_code(node, types)
         if code is not None:
-            found[Reason(code, _written(node))] = None
+            found[Reason(code, written(node))] = None
     return tuple(found)
 
 
-def _written(node: exp.Expr) -> str:
+def reason_code(node: exp.Expr, types: Types) -> str | None:
+    """Why DuckDB cannot stand in for this one node, its children aside; None when it can."""
+    kind = type(node).__name__
+    rule = _RULES.get(kind)
+    return rule(node, types) if rule is not None else None if kind in _SAME else "unverified"
+
+
+def written(node: exp.Expr) -> str:
+    """A construct as its reader knows it, shortened."""
     text = node.sql("bigquery")
     return text if len(text) <= 80 else text[:77] + "..."
