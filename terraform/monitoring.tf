@@ -38,6 +38,12 @@ locals {
       duration = "600s"
       advice   = "Group the failures by error_code in the logs of the workers."
     }
+    metadata = {
+      title    = "No table's metadata can be refreshed"
+      query    = "sum by (error_type) (increase(querycraft_metadata_runs_total{status=\"failed\"}[1h])) > 0"
+      duration = "0s"
+      advice   = "What is cached stays readable and grows old. The error type says why; the job or alert of type metadata_refresh_failed names the tables."
+    }
     reaped = {
       title    = "Workers fall silent"
       query    = "sum(increase(querycraft_jobs_reaped_total[15m])) > 5"
@@ -79,6 +85,8 @@ resource "google_monitoring_alert_policy" "policy" {
   depends_on = [google_project_service.needed]
 }
 
-resource "google_monitoring_dashboard" "platform" {
-  dashboard_json = file("${path.module}/dashboards/platform.json")
+resource "google_monitoring_dashboard" "dashboard" {
+  for_each = fileset("${path.module}/dashboards", "*.json")
+
+  dashboard_json = file("${path.module}/dashboards/${each.value}")
 }

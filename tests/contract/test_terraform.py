@@ -199,11 +199,18 @@ def _prometheus_names() -> set[str]:
 
 
 def test_alerts_and_dashboards_watch_metrics_that_exist() -> None:
-    dashboard = (DIRECTORY / "dashboards/platform.json").read_text(encoding="utf-8")
-    json.loads(dashboard)
-    watched = set(re.findall(r"\bquerycraft_\w+", re.sub(r"(?m)^#.*$", "", FILES["monitoring.tf"]) + dashboard))
+    dashboards = {path.stem: path.read_text(encoding="utf-8") for path in (DIRECTORY / "dashboards").glob("*.json")}
+    for dashboard in dashboards.values():
+        json.loads(dashboard)
+    watched = _watched(re.sub(r"(?m)^#.*$", "", FILES["monitoring.tf"]) + "".join(dashboards.values()))
     assert "querycraft_dead_letters_total" in watched
     assert watched <= _prometheus_names()
+    promised = {name for name in _prometheus_names() if name.startswith("querycraft_metadata_")}
+    assert {name for name in promised if name.endswith(("_total", "_bucket"))} == _watched(dashboards["metadata"])
+
+
+def _watched(text: str) -> set[str]:
+    return set(re.findall(r"\bquerycraft_\w+", text))
 
 
 def test_the_clock_publishes_a_schedule_due_message() -> None:

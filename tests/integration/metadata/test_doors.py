@@ -10,9 +10,13 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from google.cloud.bigquery import SchemaField
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from contracts.alerts import AlertRaised
 from contracts.metadata import MetadataRefreshed
+from services.kernel import metrics
 from services.kernel.identity import IdentitySettings, TokenVerifier
 from services.kernel.messaging import dead_letters
 from services.kernel.messaging.replayer import Replayer
@@ -201,6 +205,26 @@ async def test_a_refresh_by_hand_answers_with_the_run(workshop: Workshop, http: 
     assert (await http.get(f"/tables/{table}")).json()["schema"]["table_id"] == table
     again = (await http.post("/refresh", json={"tables": table})).json()
     assert (again["updated"], again["tables"]) == (0, {"unchanged": 1})
+
+
+async def test_runs_are_counted_by_status_and_error_type_with_their_duration(
+    workshop: Workshop, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    meter = provider.get_meter("test")
+    monkeypatch.setattr(metrics, "METADATA_RUNS", meter.create_counter("runs"))
+    monkeypatch.setattr(metrics, "METADATA_SECONDS", meter.create_histogram("seconds"))
+    workshop.create("visits", [SchemaField("id", "INTEGER")])
+    assert (await http.post("/refresh", json={})).status_code == 200
+    assert (await http.post("/refresh", json={"tables": str(workshop.table("nowhere"))})).status_code == 503
+    data = reader.get_metrics_data()
+    assert data is not None
+    found = {m.name: list(m.data.data_points) for m in data.resource_metrics[0].scope_metrics[0].metrics}
+    runs = {(str(p.attributes["status"]), str(p.attributes["error_type"])): p.value for p in found["runs"]}
+    assert runs == {("success", "none"): 1, ("failed", "table_gone"): 1}
+    assert {p.attributes["status"]: p.count for p in found["seconds"]} == {"success": 1, "failed": 1}
+    provider.shutdown()
 
 
 @pytest.mark.parametrize(
