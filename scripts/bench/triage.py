@@ -1,103 +1,156 @@
-"""Triage under load: 50 clients create jobs through the real door, and every job must come to its end.
+"""Triage under load: 50 clients create jobs through the real door, and hear each one's result over their WebSocket.
 
     python -m scripts.bench.triage [--seconds N] [--rate N]
 
-Each client waits for its turn, so that together they send ``rate`` requests a second; a result counts as seen when
-the job's own page says completed.
+Each client waits for its turn, so that together they send ``rate`` requests a second; a job counts as done when its
+client's socket says how it ended. The promised run is ``--seconds 300``.
 """
 
 import argparse
 import asyncio
+import csv
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import websockets
 
 from scripts.embedded.platform import Options, Platform, running, temporary_directory
+from services.assistant.triage.taxonomy import SHIPPED
 
 CLIENTS = 50
-TEXTS = ("엘리베이터가 멈췄어요", "화장실 물이 새요", "복도 전등이 깜빡거려요", "에어컨이 시끄러워요", "주차 등록 문의")
 SETTLING_SECONDS = 60.0
+ENDS = frozenset({"completed", "failed", "cancelled"})
 
 
-def measure(seconds: int = 30, rate: int = 100) -> dict[str, Any]:
-    """Requests a second, latencies of creating, and how every job ended. No model is asked: there is no key."""
+def measure(seconds: int = 20, rate: int = 100) -> dict[str, Any]:
+    """Requests a second, latencies of creating and of the whole way, and how every job ended. No model is asked: there
+    is no key."""
     with temporary_directory() as directory:
         environment = {"QC_RATE_LIMIT_PER_SECOND": "1000000", "QC_RATE_LIMIT_BURST": "1000000"}
         with running(Options(directory, services=("intake", "assistant"), environment=environment)) as platform:
             return asyncio.run(_measure(platform, seconds, rate))
 
 
+@dataclass
+class _Tally:
+    """``sent``: job to the moment it was asked for; ``ended``: job to the moment its end was heard, and the end."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    creating: list[float] = field(default_factory=list)
+    sent: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, tuple[float, str]] = field(default_factory=dict)
+    refused: int = 0
+
+    def hear(self, text: str | bytes) -> None:
+        event = json.loads(text)
+        if event.get("status") in ENDS:
+            self.ended.setdefault(event["jobId"], (time.perf_counter(), event["status"]))
+
+
 async def _measure(platform: Platform, seconds: int, rate: int) -> dict[str, Any]:
+    texts = [row["text"] for row in csv.DictReader((SHIPPED / "building_maintenance_fresh.csv").open(encoding="utf-8"))]
+    tally = _Tally()
     limits = httpx.Limits(max_connections=CLIENTS)
     async with httpx.AsyncClient(base_url=platform.url(), timeout=30.0, limits=limits) as client:
         # The first training is part of the start, not of the load.
-        first = await client.post("/api/ai/jobs", json=_body(0), headers={"Prefer": "wait=60"}, timeout=90.0)
+        first = await client.post("/api/ai/jobs", json=_body(texts[0]), headers={"Prefer": "wait=60"}, timeout=90.0)
         first.raise_for_status()
         began = time.perf_counter()
-        clients = [_client(client, number, rate, seconds) for number in range(CLIENTS)]
-        answers = [answer for part in await asyncio.gather(*clients) for answer in part]
-        took = time.perf_counter() - began
-        ends, settled = await _settle(client, [job for _, _, job in answers if job])
-    latencies = sorted(latency for _, latency, _ in answers)
+        pace = [(turn / rate, texts[turn % len(texts)]) for turn in range(rate * seconds)]
+        await asyncio.gather(*(_client(platform, client, pace[n::CLIENTS], tally, began) for n in range(CLIENTS)))
+    return _report(tally, began, rate)
+
+
+async def _client(
+    platform: Platform, http: httpx.AsyncClient, pace: list[tuple[float, str]], tally: _Tally, began: float
+) -> None:
+    """Send at this client's own moments; stay until every job's end was heard, or ``SETTLING_SECONDS``."""
+    url = f"{platform.url().replace('http', 'ws')}/api/ai/jobs/ws"
+    async with websockets.connect(url, open_timeout=SETTLING_SECONDS) as socket:
+        jobs: list[str] = []
+        sent_all = asyncio.Event()
+
+        def heard_all() -> bool:
+            return sent_all.is_set() and all(job in tally.ended for job in jobs)
+
+        listening = asyncio.create_task(_listen(socket, tally, heard_all))
+        try:
+            for due, text in pace:
+                await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
+                job = await _create(http, text, tally)
+                if job:
+                    jobs.append(job)
+                    await socket.send(json.dumps({"subscribe": [job], "after": 0}))
+            sent_all.set()
+            if not heard_all():
+                await asyncio.wait({listening}, timeout=SETTLING_SECONDS)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen(socket: websockets.ClientConnection, tally: _Tally, heard_all: Callable[[], bool]) -> None:
+    async for text in socket:
+        tally.hear(text)
+        if heard_all():
+            return
+
+
+async def _create(http: httpx.AsyncClient, text: str, tally: _Tally) -> str:
+    """The job's id, or empty: the door did not take it."""
+    sent = time.perf_counter()
+    try:
+        answer = await http.post("/api/ai/jobs", json=_body(text), headers={"Prefer": "respond-async"})
+    except httpx.TransportError:
+        tally.refused += 1
+        return ""
+    tally.creating.append(time.perf_counter() - sent)
+    tally.statuses[answer.status_code] += 1
+    if answer.status_code != httpx.codes.ACCEPTED:
+        tally.refused += 1
+        return ""
+    job: str = answer.json()["jobId"]
+    tally.sent[job] = sent
+    return job
+
+
+def _body(text: str) -> dict[str, Any]:
+    return {"type": "triage", "query": text}
+
+
+def _report(tally: _Tally, began: float, rate: int) -> dict[str, Any]:
+    ways = [moment - tally.sent[job] for job, (moment, _) in tally.ended.items() if job in tally.sent]
+    last = max((moment for moment, _ in tally.ended.values()), default=began)
+    sending = max(tally.sent.values(), default=began) - began
+    ends = Counter(status for _, status in tally.ended.values())
     return {
         "clients": CLIENTS,
-        "seconds": round(took, 1),
-        "requests_per_s": round(len(answers) / took, 1),
-        "create_p50_ms": round(latencies[len(latencies) // 2] * 1_000, 2),
-        "create_p99_ms": round(latencies[int(0.99 * len(latencies))] * 1_000, 2),
-        "statuses": {str(status): count for status, count in sorted(Counter(s for s, _, _ in answers).items())},
-        "errors": sum(not job for _, _, job in answers),
+        "asked_per_s": rate,
+        "requests_per_s": round(len(tally.sent) / sending, 1) if sending else 0.0,
+        "results_per_s": round(len(tally.ended) / (last - began), 1) if last > began else 0.0,
+        "create_ms": _percentiles(tally.creating),
+        "request_to_websocket_ms": _percentiles(ways),
+        "statuses": {str(status): count for status, count in sorted(tally.statuses.items())},
         "ends": dict(ends),
-        "settled_after_s": round(settled, 1),
+        "errors": tally.refused + len(tally.sent) - ends["completed"],
     }
 
 
-def _body(number: int) -> dict[str, Any]:
-    return {"type": "triage", "query": f"{TEXTS[number % len(TEXTS)]} ({number})"}
-
-
-async def _client(client: httpx.AsyncClient, number: int, rate: int, seconds: int) -> list[tuple[int, float, str]]:
-    """(status, seconds, job id or empty) of every request, sent at this client's own moments."""
-    answers = []
-    began = time.perf_counter()
-    for turn in range(rate * seconds // CLIENTS):
-        due = (turn * CLIENTS + number) / rate
-        await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
-        sent = time.perf_counter()
-        headers = {"Prefer": "respond-async"}
-        try:
-            answer = await client.post("/api/ai/jobs", json=_body(turn * CLIENTS + number), headers=headers)
-        except httpx.TransportError:
-            answers.append((0, time.perf_counter() - sent, ""))
-            continue
-        job = answer.json()["jobId"] if answer.status_code == httpx.codes.ACCEPTED else ""
-        answers.append((answer.status_code, time.perf_counter() - sent, job))
-    return answers
-
-
-async def _settle(client: httpx.AsyncClient, jobs: list[str]) -> tuple[Counter[str], float]:
-    """How the jobs ended, and seconds after the last request until all had."""
-    began, open_jobs = time.perf_counter(), list(jobs)
-    ends: Counter[str] = Counter()
-    while open_jobs and time.perf_counter() - began < SETTLING_SECONDS:
-        still = []
-        for job in open_jobs:
-            status = (await client.get(f"/api/ai/jobs/{job}")).json()["status"]
-            if status in ("queued", "processing"):
-                still.append(job)
-            else:
-                ends[status] += 1
-        open_jobs = still
-    ends["unfinished"] += len(open_jobs)
-    return +ends, time.perf_counter() - began
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    ranked = sorted(seconds)
+    if not ranked:
+        return {}
+    return {f"p{share}": round(ranked[int(len(ranked) * share / 100)] * 1_000, 1) for share in (50, 95, 99)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Triage at a steady rate through the real door.")
-    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rate", type=int, default=100)
     arguments = parser.parse_args()
     print(json.dumps(measure(arguments.seconds, arguments.rate), indent=2))

@@ -121,7 +121,7 @@ class ServedClassifiers:
         if serving is not None and serving.version == version_of(taxonomy, corrections):
             return
         artefact = await self._trainer.train(taxonomy, corrections)
-        model = TriageModel.from_bytes(artefact)
+        model = await asyncio.to_thread(TriageModel.from_bytes, artefact)
         examples = len(taxonomy.examples) + len(corrections)
         self._row[taxonomy.name] = await self._stored.add(taxonomy.name, model, artefact, examples)
         self._serve(taxonomy.name, model)
@@ -132,7 +132,8 @@ class ServedClassifiers:
             if self._row.get(taxonomy.name) == row:
                 return
             try:
-                model = _usable(artefact, digest, taxonomy)
+                # Beside the event loop: the first one imports numpy, and all of them are megabytes.
+                model = await asyncio.to_thread(_usable, artefact, digest, taxonomy)
             except BrokenModel:
                 _logger.exception(
                     "classifier %s of %s is passed over", version, taxonomy.name, extra={"action": "classifier.broken"}
