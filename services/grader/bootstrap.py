@@ -12,6 +12,7 @@ from contracts import manifest
 from contracts.jobs import JobCancelled, JobRequested, JobType
 from contracts.problems import ProblemPublished
 from services.grader.adapters.bigquery import BigQueryEngine
+from services.grader.adapters.model_wording import ModelWording
 from services.grader.adapters.problems import PostgresProblems
 from services.grader.adapters.routed_judge import RoutedJudge
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
@@ -24,7 +25,10 @@ from services.kernel.base_sets import BaseSets
 from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
+from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.llm.assembly import open_models
+from services.kernel.llm.quota_api import add_quota
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.runtime import Service
@@ -42,11 +46,14 @@ async def build(settings: GraderSettings) -> Service:
     # Every grading job may wait in line for a sandbox: jobs are what is limited, not the line.
     pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
     engine = _google_sql(settings)
+    models = open_models(settings, database)
+    wording = ModelWording(models.router, settings.wording_patience_seconds)
     problems = PostgresProblems(database)
     ports = Grading(
         problems=problems,
         submissions=PostgresSubmissions(database),
         judge=_routed(_judge(settings, pool, objects), pool, engine),
+        wording=wording,
         patience=settings.unknown_problem_seconds,
     )
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
@@ -66,6 +73,7 @@ async def build(settings: GraderSettings) -> Service:
     )
 
     add_health(app, database.ping)
+    add_quota(app, models, TokenVerifier(settings))
     mount_push(app, settings, [*consumers, worker])
     return Service(
         NAME,
@@ -76,7 +84,7 @@ async def build(settings: GraderSettings) -> Service:
         workers=[worker],
         background=[partial(_keep_warm, pool)],
         app=app,
-        on_close=[pool.close, objects.close, *([engine.close] if engine else [])],
+        on_close=[wording.close, models.close, pool.close, objects.close, *([engine.close] if engine else [])],
     )
 
 

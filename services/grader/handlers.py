@@ -17,7 +17,7 @@ from services.grader.domain import (
     read_submission,
     storable,
 )
-from services.grader.ports import Judge, Problems, Received, Submissions
+from services.grader.ports import Judge, Problems, Received, Submissions, Wording
 from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import TransientError
 from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
@@ -42,6 +42,7 @@ class Grading:
     problems: Problems
     submissions: Submissions
     judge: Judge
+    wording: Wording
     patience: float
 
 
@@ -61,7 +62,9 @@ async def grade(context: JobContext, ports: Grading) -> JobResult:
         judgement, verdict_id = stored.judgement, stored.id
     else:
         await context.step("judging", 30)
-        judgement, verdict_id = await ports.judge.judge(problem, submission.sql, submission.dialect), None
+        judged = await ports.judge.judge(problem, submission.sql, submission.dialect)
+        judgement = await ports.wording.word(problem, submission.sql, judged, UUID(context.job.job_id))
+        verdict_id = None
 
     async def settle(unit: UnitOfWork) -> None:
         in_force = verdict_id

@@ -43,6 +43,16 @@ class Judge(Protocol):
         ...
 
 
+class Wording(Protocol):
+    async def word(self, problem: Problem, sql: str, judgement: Judgement, job_id: UUID) -> Judgement:
+        """The same judgement, its hint or its explanation of an error perhaps in better words; says whose they are.
+
+        Raises:
+            asyncpg.PostgresError, OSError: the quota's ledger cannot be reached.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class GoogleSqlRows:
     """``types``: DuckDB's names; ``rows``: JSON-able values, in the form of ``Dataset.to_json``."""

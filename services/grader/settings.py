@@ -1,13 +1,14 @@
-"""The grader's settings; see ``ServiceSettings`` for those every service shares."""
+"""The grader's settings; see ``LlmSettings`` for those about models."""
 
 from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from services.kernel.settings import ServiceSettings
+from services.kernel.identity import IdentitySettings
+from services.kernel.llm.settings import LlmSettings
 
 
-class GraderSettings(ServiceSettings):
+class GraderSettings(LlmSettings, IdentitySettings):
     dataset_bucket: str = "querycraft-datasets"
     """Only read from, by the URIs inside ``problem-published``."""
     sandbox_size: int = Field(default=2, ge=1, le=64)
@@ -31,3 +32,6 @@ class GraderSettings(ServiceSettings):
     googlesql_max_bytes_billed: int = Field(default=10_485_760, ge=10_485_760)
     """Of one statement; BigQuery bills no less for one that reads anything, and ours read nothing."""
     googlesql_timeout_seconds: float = Field(default=20.0, gt=0, le=600)
+
+    wording_patience_seconds: float = Field(default=4.0, gt=0, le=60)
+    """With a model: how long a learner waits for its words, before the offline ones stand."""

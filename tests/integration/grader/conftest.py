@@ -14,6 +14,7 @@ from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
 from scripts.embedded.postgres import PostgresServer
 from services.generator.adapters.composing import to_parquet
+from services.grader.adapters.model_wording import ModelWording
 from services.grader.adapters.problems import PostgresProblems
 from services.grader.adapters.sandbox_judge import TASKS, SandboxJudge
 from services.grader.adapters.submissions import PostgresSubmissions
@@ -21,6 +22,9 @@ from services.grader.handlers import Grading, grade, keeping
 from services.kernel.base_sets import BaseSets
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import JobRoute, Worker
+from services.kernel.llm.call_log import PostgresCallLog
+from services.kernel.llm.catalogue import CHAINS, MODELS, Catalogue
+from services.kernel.llm.router import ModelRouter
 from services.kernel.messaging.broker import Broker
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.sandbox.pool import SandboxPool
@@ -95,8 +99,16 @@ def judge(pool: SandboxPool, objects: GoogleCloudStorage) -> SandboxJudge:
 
 
 @pytest.fixture
-def worker(database: Database, broker: Broker, judge: SandboxJudge) -> Worker:
-    ports = Grading(PostgresProblems(database), PostgresSubmissions(database), judge, patience=10.0)
+async def wording(database: Database) -> AsyncIterator[ModelWording]:
+    """Without a key: every word is the offline one."""
+    wording = ModelWording(ModelRouter(Catalogue(MODELS, CHAINS), None, PostgresCallLog(database)), patience=4.0)
+    yield wording
+    await wording.close()
+
+
+@pytest.fixture
+def worker(database: Database, broker: Broker, judge: SandboxJudge, wording: ModelWording) -> Worker:
+    ports = Grading(PostgresProblems(database), PostgresSubmissions(database), judge, wording, patience=10.0)
     return Worker(JobRoute(REQUESTS, {JobType.GRADING: partial(grade, ports=ports)}), broker, database)
 
 
