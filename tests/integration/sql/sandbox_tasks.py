@@ -16,10 +16,34 @@ from services.kernel.sql.sandbox.tasks import TaskContext
 
 TASKS = {
     name: f"tests.integration.sql.sandbox_tasks:{name}"
-    for name in ("echo", "spin", "sleep", "allocate", "crash", "fail", "leave", "flood", "attempt", "pid", "remember")
+    for name in (
+        "echo",
+        "spin",
+        "sleep",
+        "allocate",
+        "crash",
+        "fail",
+        "leave",
+        "flood",
+        "attempt",
+        "pid",
+        "remember",
+        "rehearsals",
+    )
 } | {"query": "services.kernel.sql.sandbox.query:run_query"}
 
 _remembered: list[Any] = []
+_rehearsed: list[bytearray] = []
+
+
+def rehearse() -> None:
+    """Takes four megabytes."""
+    _rehearsed.append(bytearray(b"x") * 2**22)
+
+
+def rehearsals(payload: Any, context: TaskContext) -> int:
+    """Those of the process that this worker was forked from included."""
+    return len(_rehearsed)
 
 
 def echo(payload: Any, context: TaskContext) -> Any:

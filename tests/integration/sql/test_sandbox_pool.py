@@ -67,6 +67,37 @@ async def test_a_hostile_task_does_not_hold_up_the_other_slot(pool: SandboxPool)
         await hostile
 
 
+async def test_who_waits_behind_hostile_tasks_waits_for_their_limits_and_no_longer() -> None:
+    """With one slot the line moves each time a limit ends a task: the last one served is honest."""
+    ended: list[object] = []
+
+    async def call(task: str, payload: object, limits: Limits) -> None:
+        try:
+            ended.append(await pool.call(task, payload, limits))
+        except LimitExceeded as error:
+            ended.append(error.kind)
+
+    async with SandboxPool(1, tasks=TASKS) as pool:
+        brief = Limits(wall_seconds=0.2, cpu_seconds=60)
+        async with asyncio.timeout(20):  # two hostile tasks that were not held to their limit would never end
+            async with asyncio.TaskGroup() as group:
+                for task, payload, limits in (("spin", None, brief), ("sleep", 60, brief), ("echo", "honest", LONG)):
+                    group.create_task(call(task, payload, limits))
+    assert ended == ["wall", "wall", "honest"]
+
+
+async def test_an_idle_worker_rehearses_and_then_serves_like_any_other() -> None:
+    async with SandboxPool(1, tasks=TASKS) as pool:
+        [worker] = children_of(zygote_of(pool))
+        before = resident_pages(worker)
+        await until(lambda: resident_pages(worker) > before + 1_000)  # 4 MiB have 1,024
+        assert await pool.call("rehearsals", None) == 2
+
+
+def resident_pages(process_id: int) -> int:
+    return int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+
+
 async def test_a_full_line_is_refused_with_a_time_to_come_back(pool: SandboxPool) -> None:
     calls = [asyncio.create_task(pool.call("sleep", 60, LONG)) for _ in range(4)]
     await until(lambda: pool._waiting == 2)
