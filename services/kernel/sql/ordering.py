@@ -108,6 +108,8 @@ def read_reference(plain: str, tree: exp.Expr) -> OrderedReference:
         return OrderedReference(plain, (), 0, None, 0, orders=False)
     keys, hidden = placed
     directions = tuple(_direction(ordered) for ordered in order.expressions)
+    if len(directions) < len(keys):
+        directions *= len(keys)
     if limit is not None or offset:
         if not isinstance(limit, int | None) or not isinstance(offset, int):
             return OrderedReference(query.sql("duckdb"), keys, hidden, None, 0, True, directions)
@@ -147,6 +149,10 @@ def _bound(node: exp.Expr) -> int | str:
 def _place_keys(query: exp.Query, order: exp.Expr) -> tuple[tuple[int, ...], int] | None:
     """Finds each order key among the output columns or appends it as a hidden one; None when neither is possible."""
     outputs = query.selects
+    if any(_is_all(ordered.this) for ordered in order.expressions):
+        # ORDER BY ALL: every output column, from left to right.
+        starred = any(output.is_star for output in outputs)
+        return None if starred or len(order.expressions) > 1 else (tuple(range(len(outputs))), 0)
     positions: list[int | exp.Expr] = []
     for ordered in order.expressions:
         place = _output_index(ordered.this, outputs)
@@ -163,6 +169,10 @@ def _place_keys(query: exp.Query, order: exp.Expr) -> tuple[tuple[int, ...], int
         keys.append(seen - len(extra))
         seen += 1
     return tuple(keys), len(extra)
+
+
+def _is_all(key: exp.Expr) -> bool:
+    return isinstance(key, exp.Var) and key.name.upper() == "ALL"
 
 
 def _output_index(key: exp.Expr, outputs: Sequence[exp.Expr]) -> int | None:

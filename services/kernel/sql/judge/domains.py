@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from services.kernel.sql.dataset import Value
+from services.kernel.sql.judge.conversion import FAMILIES, Family, as_text, convert, family_of, fits
 from services.kernel.sql.judge.hints import BaseColumn, Hints, Mention
-from services.kernel.sql.judge.texts import pattern_texts, text_neighbours
+from services.kernel.sql.judge.moments import apart, pointed_at
+from services.kernel.sql.judge.texts import JSON_TYPE, json_texts, pattern_texts, telling_texts, text_neighbours
 from services.kernel.sql.schema import Column, Schema, Table
 
-Family: TypeAlias = Literal["integer", "decimal", "float", "text", "date", "timestamp", "time", "boolean", "other"]
-
-_FAMILIES: Final[dict[str, Family]] = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "INT", "LONG"), "integer"),
-    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "integer"),
-    **dict.fromkeys(("DECIMAL", "NUMERIC"), "decimal"),
-    **dict.fromkeys(("DOUBLE", "FLOAT", "REAL"), "float"),
-    **dict.fromkeys(("VARCHAR", "TEXT", "CHAR", "STRING", "BPCHAR"), "text"),
-    "DATE": "date",
-    **dict.fromkeys(("TIMESTAMP", "DATETIME", "TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"), "timestamp"),
-    "TIME": "time",
-    "BOOLEAN": "boolean",
-    "BOOL": "boolean",
-}
-_LIMITS: Final = {"TINYINT": 2**7, "SMALLINT": 2**15, "INTEGER": 2**31, "INT": 2**31, "BIGINT": 2**63}
 _EPOCH: Final = date(2020, 3, 1)  # after a leap day, so that a day back crosses a month
 _MIDNIGHT: Final = datetime.combine(_EPOCH, time())
 _MAX_POOL: Final = 40
+# Functions that tell no more of a value than whether it is there, or what it is as a whole.
+_WHOLE_VALUES: Final = frozenset({"Count", "Sum", "Avg", "Max", "Min", "Coalesce", "If", "Case", "AnyValue", "Nullif"})
 _ORDERINGS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _MET_AS: Final[dict[Family, set[str]]] = {"integer": {"BIGINT"}, "decimal": {"DECIMAL"}, "float": {"DOUBLE"}}
 
@@ -47,11 +36,6 @@ class Domain:
     fresh: Callable[[int], Value]
     nullable: bool
     closed: bool = False
-
-
-def family_of(column: Column) -> Family:
-    base = column.type.upper().split("(")[0].strip()
-    return "other" if column.type.endswith("]") else _FAMILIES.get(base, "other")
 
 
 class DomainBuilder:
@@ -80,6 +64,7 @@ class DomainBuilder:
         pool = _Pool(family, column, cast_to, self._hints.functions.get(base, set()))
         for mention in dict.fromkeys(mentions):
             pool.add(mention)
+        pool.add_for_functions(list(dict.fromkeys(mentions)))
         return Domain(family, pool.values(), pool.likely(), pool.fresh, nullable)
 
     def _compared_as(self, base: BaseColumn, mentions: Iterable[Mention]) -> set[str]:
@@ -89,6 +74,13 @@ class DomainBuilder:
         partners = {other for pair in self._hints.linked if base in pair for other in pair if other != base}
         families = {family_of(self._schema.table(t).column(c)) for t, c in sorted(partners) if self._schema.has(t)}
         return next((_MET_AS[family] for family in sorted(families) if family in _MET_AS), set())
+
+
+def _small_number(value: object) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isdigit() and len(value) < 4 else None
+    number = int(value) if isinstance(value, int | Decimal) else None
+    return number if number is not None and abs(number) < 1000 else None
 
 
 def _is_number(value: object) -> bool:
@@ -143,7 +135,7 @@ class _Pool:
         self._near: dict[Value, None] = {}
         self._likely: dict[Value, None] = {}
         self._perhaps: dict[Value, None] = {}
-        for value in _plain_values(self._text_of or family, column):
+        for value in _lists(column) if column.type.endswith("[]") else _plain_values(self._text_of or family, column):
             self._keep(self._plain, value)
 
     def values(self) -> tuple[Value, ...]:
@@ -156,15 +148,15 @@ class _Pool:
     def fresh(self, n: int) -> Value:
         family = self._text_of or self._family
         value = _fresh(family, n)
-        return _as_text(value) if self._text_of else value
+        return as_text(value) if self._text_of else value
 
     def typed(self, value: object) -> Value:
         """``value`` as this column's type, or None when it cannot be."""
         family = self._text_of or self._family
-        converted = _convert(value, family)
+        converted = convert(value, family)
         if self._text_of:
-            return value if isinstance(value, str) and converted is not None else _as_text(converted)
-        return converted if _fits(converted, self._column) else None
+            return value if isinstance(value, str) and converted is not None else as_text(converted)
+        return converted if fits(converted, self._column) else None
 
     def add(self, mention: Mention) -> None:
         value = self.typed(mention.value)
@@ -174,15 +166,36 @@ class _Pool:
         if self._family == "text" and self._text_of is None:
             self._add_text(mention, str(value))
             return
-        core = _convert(value, self._text_of) if self._text_of else value
+        core = convert(value, self._text_of) if self._text_of else value
         satisfying, near = _around(core, mention.operator)
         for target, found in ((self._likely if mention.bare else self._perhaps, satisfying), (self._near, near)):
             for item in found:
                 self._keep(target, item)
 
+    def add_for_functions(self, mentions: Sequence[Mention]) -> None:
+        """What the functions round a column tell apart: parts of texts, distances between dates, paths of JSON."""
+        constants = [mention.value for mention in mentions]
+        numbers = [number for value in constants if (number := _small_number(value)) is not None]
+        if self._column.type.upper() == JSON_TYPE:
+            paths = [str(mention.value) for mention in mentions if mention.operator == "path"]
+            for text in json_texts(paths, [m.value for m in mentions if m.operator != "path"]):
+                self._keep(self._plain, text)
+        elif self._column.type.endswith("[]"):
+            for value in constants:
+                self._keep(self._near, (value,))
+                self._keep(self._near, (value, value))
+        elif self._functions - _WHOLE_VALUES:
+            if self._family == "text" and self._text_of is None:
+                for text in telling_texts(numbers):
+                    self._keep(self._perhaps, text)
+            elif self._family in {"date", "timestamp"}:
+                moments = [m for v in constants if (m := convert(v, self._family)) is not None and not _is_number(v)]
+                for moment in apart(moments, numbers):
+                    self._keep(self._perhaps, moment)
+
     def _keep(self, target: dict[Value, None], value: Value) -> None:
-        if value is not None and (self._text_of or _fits(value, self._column)):
-            target[_as_text(value) if self._text_of and not isinstance(value, str) else value] = None
+        if value is not None and (self._text_of or fits(value, self._column)):
+            target[as_text(value) if self._text_of and not isinstance(value, str) else value] = None
 
     def _add_text(self, mention: Mention, text: str) -> None:
         if mention.operator in {"like", "pattern"}:
@@ -201,8 +214,8 @@ class _Pool:
         if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
             return
         if self._family in {"date", "timestamp"} or self._text_of in {"date", "timestamp"}:
-            for moment in _moments(value, self._functions):
-                converted = _convert(moment, self._text_of or self._family)
+            for moment in pointed_at(value, self._functions, _EPOCH):
+                converted = convert(moment, self._text_of or self._family)
                 self._keep(self._perhaps, converted)
         elif self._family == "text" and isinstance(value, int | Decimal) and value == int(value):
             if mention.bare:
@@ -221,7 +234,7 @@ class _Pool:
 def _text_family(cast_to: set[str]) -> Family | None:
     """What a text column is cast to somewhere: then only texts of that form can stand in it without an error."""
     for name in sorted(cast_to):
-        family = _FAMILIES.get(name.split("(")[0].strip(), "text")
+        family = FAMILIES.get(name.split("(")[0].strip(), "text")
         if family not in {"text", "other", "boolean"}:
             return family
     return None
@@ -240,12 +253,21 @@ def _plain_values(family: Family, column: Column) -> Iterable[Value]:
             _MIDNIGHT + timedelta(days=1),
             _MIDNIGHT - timedelta(seconds=1),
             _MIDNIGHT + timedelta(days=31),
+            _MIDNIGHT - timedelta(days=366),
         ),
         "time": (time(0, 0), time(12, 30), time(23, 59, 59)),
         "boolean": (True, False),
         "other": (),
     }
     return plain[family]
+
+
+def _lists(column: Column) -> Iterator[Value]:
+    """Lists of plain values: one, none, two that differ, two alike; nothing for lists of lists."""
+    element = Column(column.name, column.type.removesuffix("[]"))
+    plain = list(_plain_values(family_of(element), element))
+    if plain:
+        yield from ((plain[0],), (), (plain[0], plain[1]), (plain[0], plain[0]))
 
 
 def _fresh(family: Family, n: int) -> Value:
@@ -293,96 +315,3 @@ def _step(value: Value, sign: int) -> Iterator[Value]:
         yield value + timedelta(days=sign)
     elif isinstance(value, date):
         yield value + timedelta(days=sign)
-
-
-def _moments(value: int | Decimal | str, functions: set[str]) -> Iterator[date]:
-    """Dates that a year, a year and month, a month, or a number of days points at, with their neighbours outside."""
-    if isinstance(value, str):
-        parts = value.replace("/", "-").replace(".", "-").split("-")
-        if not all(part.isdigit() for part in parts) or not parts:
-            return
-        numbers = [int(part) for part in parts]
-        if len(numbers) == 1 and len(parts[0]) == 6:
-            numbers = [numbers[0] // 100, numbers[0] % 100]
-    else:
-        numbers = [int(value)]
-    year, month = numbers[0], (numbers[1] if len(numbers) > 1 else None)
-    if 1000 <= year <= 9000 and (month is None or 1 <= month <= 12):
-        first = date(year, month or 1, 1)
-        after = date(year + (month in {None, 12}), (month or 12) % 12 + 1, 1)
-        yield from (first, after - timedelta(days=1), first - timedelta(days=1), after, first + timedelta(days=10))
-    elif 1 <= year <= 12 and functions & {"Month", "Extract", "TimeToStr", "DatePart", "Monthname"}:
-        first = date(_EPOCH.year, year, 1)
-        yield from (first, first - timedelta(days=1), first + timedelta(days=31), first.replace(year=first.year - 1))
-    if isinstance(value, int) and abs(value) <= 400:
-        for days in (value, value + 1, value - 1):
-            yield _EPOCH + timedelta(days=days)
-
-
-def _convert(value: object, family: Family) -> Value:
-    try:
-        return _CONVERTERS[family](value)
-    except (ValueError, ArithmeticError, TypeError):
-        return None
-
-
-def _to_integer(value: object) -> Value:
-    if isinstance(value, str):
-        value = Decimal(value)
-    return int(value) if isinstance(value, int | float | Decimal) else None
-
-
-def _to_date(value: object) -> Value:
-    if isinstance(value, datetime):
-        return value.date()
-    return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
-
-
-def _to_timestamp(value: object) -> Value:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time())
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-
-
-def _to_text(value: object) -> Value:
-    return value if isinstance(value, str) else None
-
-
-def _to_number(value: object, kind: Callable[[str], Value]) -> Value:
-    return kind(str(value)) if isinstance(value, int | float | Decimal | str) else None
-
-
-_CONVERTERS: Final[dict[Family, Callable[[object], Value]]] = {
-    "integer": _to_integer,
-    "decimal": lambda value: _to_number(value, Decimal),
-    "float": lambda value: _to_number(value, float),
-    "text": _to_text,
-    "date": _to_date,
-    "timestamp": _to_timestamp,
-    "time": lambda value: value if isinstance(value, time) else time.fromisoformat(str(value)),
-    "boolean": lambda value: bool(value) if isinstance(value, bool | int) else None,
-    "other": lambda value: None,
-}
-
-
-def _as_text(value: Value) -> Value:
-    return None if value is None else str(value)
-
-
-def _fits(value: Value, column: Column) -> bool:
-    base = column.type.upper()
-    if isinstance(value, int) and not isinstance(value, bool):
-        limit = _LIMITS.get(base)
-        return (limit is None or -limit <= value < limit) and not (base.startswith("U") and value < 0)
-    if isinstance(value, Decimal) and base.startswith(("DECIMAL", "NUMERIC")):
-        return _fits_decimal(value, base)
-    return value is not None
-
-
-def _fits_decimal(value: Decimal, declared: str) -> bool:
-    inner = declared[declared.find("(") + 1 : declared.rfind(")")] if "(" in declared else "18,3"
-    width, _, scale = inner.partition(",")
-    exponent = value.as_tuple().exponent
-    return (
-        isinstance(exponent, int) and -exponent <= int(scale or 0) and value.adjusted() < int(width) - int(scale or 0)
-    )

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from sqlglot import exp
 
+from services.kernel.sql.judge.moments import moved
 from services.kernel.sql.schema import Schema
 
 BaseColumn: TypeAlias = tuple[str, str]  # table ("" for a derived name) and column, as the schema spells them
@@ -76,7 +77,8 @@ def read_hints(trees: list[exp.Expr], schema: Schema) -> Hints:
 
 
 def constant_of(node: exp.Expr | None) -> Constant | None:
-    """The Python value of a literal, a signed literal, or a cast of one to a date or timestamp; else None."""
+    """The Python value of a literal, a signed literal, a cast of one to a date or timestamp, or such a date with an
+    interval or a number of days added or taken away; else None."""
     if isinstance(node, exp.Paren):
         return constant_of(node.this)
     if isinstance(node, exp.Neg):
@@ -88,6 +90,8 @@ def constant_of(node: exp.Expr | None) -> Constant | None:
         return node.name if node.is_string else _number(node.name)
     if isinstance(node, exp.Cast | exp.TryCast):
         return constant_of(node.this)
+    if isinstance(node, exp.Add | exp.Sub):
+        return moved(constant_of(node.this), node.expression, -1 if isinstance(node, exp.Sub) else 1)
     return None
 
 
@@ -219,6 +223,8 @@ class _TreeReader:
             self._read_in(node)
         elif isinstance(node, _PATTERNS):
             self._pair(node.this, node.expression, "like" if isinstance(node, exp.Like | exp.ILike) else "pattern")
+        elif isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
+            self._read_path(node)
         elif isinstance(node, exp.Case):
             self._read_case(node)
         elif isinstance(node, exp.SetOperation):
@@ -227,6 +233,12 @@ class _TreeReader:
             self._read_function(node)
         if isinstance(node, _POSITIONAL):
             self._read_sizes(node)
+
+    def _read_path(self, node: exp.Expr) -> None:
+        """The keys that lead to a part of a JSON value, as one text."""
+        path = ".".join(str(key.this) for key in node.expression.find_all(exp.JSONPathKey))
+        for base in self._columns(node.this):
+            self._mention(base, path, "path", bare=True)
 
     def _read_case(self, node: exp.Case) -> None:
         if node.this is not None:
@@ -252,13 +264,12 @@ class _TreeReader:
                 self._pair(left, right, operator)
             return
         columns = self._columns(subject)
-        for literal in _literals(other):
-            value = constant_of(literal)
+        whole = constant_of(other)
+        for value in [whole] if whole is not None else map(constant_of, _literals(other)):
             if value is None:
                 continue
-            simple = other is literal or constant_of(other) is not None
             for base, bare in columns.items():
-                self._mention(base, value, operator if simple else "near", bare)
+                self._mention(base, value, operator if whole is not None else "near", bare)
             if isinstance(value, int) and not isinstance(value, bool) and self._counts(subject):
                 self._size(value)
         if isinstance(other, exp.Subquery | exp.Any | exp.All):

@@ -40,6 +40,10 @@ class InstanceMaker:
         self._layout, self._rng = layout, rng
         self._sizes = sorted({size + step for size in sizes for step in (0, 1) if size + step > 2})
 
+    @property
+    def has_tables(self) -> bool:
+        return bool(self._layout.tables)
+
     def opening(self) -> list[Profile]:
         """The first profiles: nothing, one row everywhere, one table empty, pairs of equal and of unequal rows."""
         names = [layout.table.name for layout in self._layout.tables]

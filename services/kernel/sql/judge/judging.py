@@ -167,7 +167,7 @@ class _Judgement:
         engine.load([{}])
         try:
             engine.run(self._pair.ordered.sql, 0, self._deadline)
-        except duckdb.BinderException:
+        except (duckdb.BinderException, duckdb.ParserException):
             self._pair.use_plain_reference()
 
     def _on_datasets(self, engine: InstanceEngine, layout: Layout, search: Search) -> Verdict | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from services.kernel.sql.dataset import Value
-from services.kernel.sql.judge.domains import Domain, DomainBuilder, family_of
+from services.kernel.sql.judge.conversion import family_of
+from services.kernel.sql.judge.domains import Domain, DomainBuilder
 from services.kernel.sql.judge.hints import BaseColumn, Hints
 from services.kernel.sql.schema import Column, ForeignKey, Schema, Table
 

@@ -61,6 +61,7 @@ class Pair:
     ) -> None:
         self.reference_sql, self.candidate_sql = reference_sql, candidate_sql
         self.ordered = read_reference(reference_sql, reference)
+        self._trees = {reference_sql: reference, candidate_sql: candidate}
         self._asked = policy
         self._answer = read_reference(candidate_sql, candidate)
         # Name and type of each column of the reference as it is run, and of the answer; known from the first run.
@@ -117,13 +118,13 @@ class Pair:
         limit = deadline.sooner(_BATCH_SECONDS)
         (expected_columns, expected_types), (columns, types) = self._shapes
         keys = self.ordered.sort_keys(len(expected_columns)) if self.ordered.keys else ()
-        expected = engine.run_on_all(BatchQuery(_bare(self.ordered.sql), keys), limit)
+        expected = engine.run_on_all(BatchQuery(self._bare(self.ordered.sql), keys), limit)
         sorted_answer = self.policy.ordered and self._answer.orders
         if sorted_answer:
             width = len(columns) + self._answer.hidden
-            answer = BatchQuery(_bare(self._answer.sql), self._answer.sort_keys(width))
+            answer = BatchQuery(self._bare(self._answer.sql), self._answer.sort_keys(width))
         else:
-            answer = BatchQuery(_bare(self.candidate_sql))
+            answer = BatchQuery(self._bare(self.candidate_sql))
         actual = engine.run_on_all(answer, limit)
         policy = self.policy if sorted_answer else replace(self.policy, ordered=False)
         runs = {}
@@ -137,6 +138,11 @@ class Pair:
                 policy,
             )
         return runs
+
+    def _bare(self, sql: str) -> str:
+        """A query as it may stand in brackets: without the semicolon that may end it, and what may follow that."""
+        written = self._trees.get(sql) if ";" in sql else None
+        return sql if written is None else written.sql("duckdb", comments=False)
 
     def _judged(self, raw_expected: ResultSet, actual: ResultSet, policy: ComparisonPolicy) -> Run:
         expected, ties = self.ordered.interpret(raw_expected)
@@ -203,11 +209,6 @@ class Pair:
         expected = {(len(run.expected.columns), len(run.expected.rows)) for run in runs if run.expected is not None}
         actual = {(len(run.actual.columns), len(run.actual.rows)) for run in runs if run.actual is not None}
         return not expected & actual
-
-
-def _bare(sql: str) -> str:
-    """A query as it may stand in brackets."""
-    return sql.rstrip("; \t\r\n")
 
 
 def reorderings(instance: Instance) -> list[Instance]:

@@ -103,7 +103,10 @@ class Search:
                 if found.tried >= LEAST or last.passed:
                     found.ended_by = passed
                     break
-            self._run_batch(next(self._pending), last or deadline)
+            batch = next(self._pending, None)
+            if batch is None:
+                break
+            self._run_batch(batch, last or deadline)
         return found
 
     def forget(self) -> None:
@@ -214,6 +217,10 @@ class Search:
         return standing.is_certain
 
     def _batches(self) -> Iterator[list[Instance]]:
+        """Without end, unless the queries read no table: then there is one instance, the empty one."""
+        if not self._maker.has_tables:
+            yield [{}]
+            return
         opening = [self._maker.make(profile) for profile in self._maker.opening()]
         sizes = iter(_BATCHES)
         while True:

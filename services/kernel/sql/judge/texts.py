@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import cycle, islice
+from string import ascii_lowercase
+from typing import Final
+
+JSON_TYPE: Final = "JSON"
+_LONGEST: Final = 400
 
 
 def text_neighbours(text: str, *, bare: bool, operator: str) -> tuple[list[str], list[str]]:
     """(texts that satisfy ``column operator text``, texts near it), each short list without repeats."""
     near = [text + "a", text[:-1], text.swapcase(), " " + text]
     if not bare:
+        near += [f"a{text}b", f"a{text}b{text}c"]
         # A function stands round the column: its result may be a part, another case or a trimmed form of the value.
         return [text, text.lower(), text.upper(), text.capitalize(), text + "a", "a" + text], near
     satisfying = {"=": [text], ">=": [text, text + "a"], "<=": [text, text[:-1]], ">": [text + "a"], "<": [text[:-1]]}
     return satisfying.get(operator, []), [text, *near]
+
+
+def telling_texts(lengths: Iterable[int]) -> Iterator[str]:
+    """Texts that functions of parts of a text tell apart: with blanks at the ends, repetitions, several words and
+    cases, and about as long as each of ``lengths``, no two neighbouring characters alike."""
+    yield from (" a ", "aba", "Ab cD", "a-b.c-d")
+    for length in lengths:
+        for size in (length, length + 1, length - 1):
+            if 0 < size <= _LONGEST:
+                yield "".join(islice(cycle(ascii_lowercase), size))
+
+
+def json_texts(paths: Iterable[str], constants: Iterable[object]) -> Iterator[str]:
+    """Small JSON texts in which the dotted ``paths`` lead to one of ``constants``, to something else, or nowhere."""
+    yield "{}"
+    for path in paths:
+        for value in (1, 2, "a", *constants, None):
+            found: object = value if isinstance(value, int | str | None) else str(value)
+            for key in reversed(path.split(".")):
+                found = {key: found}
+            yield json.dumps(found)
 
 
 def pattern_texts(pattern: str, *, regular: bool) -> tuple[list[str], list[str]]:
