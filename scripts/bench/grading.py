@@ -1,10 +1,17 @@
 """What a learner waits for: an answer judged on the problem's stored data sets, as the grader does it.
 
-One answer at a time on one core, beside two bare executions of the same queries; then 20 learners at once.
+One learner on one core, who thinks between answers, beside two bare executions of the same queries; then 20 learners at
+once; then memory over many gradings.
+
+    python -m scripts.bench.grading [--gradings 10000]
 """
 
+from __future__ import annotations
+
+import argparse
 import asyncio
 import itertools
+import json
 import os
 import statistics
 import time
@@ -15,6 +22,7 @@ from typing import Any
 
 from contracts.message import json_text
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText
+from scripts.bench.resident import Resident
 from services.generator.adapters.composing import to_parquet
 from services.generator.offline.generate import GenerationRequest, generate
 from services.generator.offline.problem import Problem as Made
@@ -29,6 +37,8 @@ from services.kernel.storage import table_object
 PROBLEMS = 6
 WRONG_EACH = 6
 LEARNERS = 20
+SECONDS_BETWEEN = 0.4
+"""What a learner at least takes to read a verdict; the grader is idle then."""
 _BASE = "gs://bench/base"
 
 
@@ -38,21 +48,22 @@ class _Memory:
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
 
-    async def write_once(self, name: str, data: bytes, *, content_type: str) -> str:
-        raise NotImplementedError("a benchmark writes nothing")
-
     async def read(self, uri: str) -> bytes:
         return self._files[uri]
 
 
-def measure(rounds: int = 3) -> dict[str, Any]:
-    """Milliseconds per answer. Every answer here is told by a stored data set, or has the reference's own tree."""
+def measure(gradings: int = 400) -> dict[str, Any]:
+    """Milliseconds per answer, MiB. Every answer here is told by a stored data set, or has the reference's own tree.
+
+    ``gradings``: over how many memory is watched; the goal's 10,000 take minutes.
+    """
     made = generate(GenerationRequest("pa", PROBLEMS, seed=11, rows=5_000, problem_date=date(2026, 11, 21))).problems
     answers = [(problem, sql) for problem in made for sql in _ordinary(problem)]
     return {
-        "answers": len(answers) * rounds,
-        "one_core": asyncio.run(_one_core(made, answers, rounds)),
+        "answers": len(answers),
+        "one_core": asyncio.run(_one_core(made, answers)),
         "crowd": asyncio.run(_crowd(made, answers)),
+        "memory": asyncio.run(_memory(made, answers, gradings)),
     }
 
 
@@ -61,7 +72,7 @@ def _ordinary(problem: Made) -> Sequence[str]:
     return [problem.reference_sql.lower(), *(sql for sql, _ in itertools.islice(wrong, WRONG_EACH))]
 
 
-async def _one_core(made: Sequence[Made], answers: Sequence[tuple[Made, str]], rounds: int) -> dict[str, Any]:
+async def _one_core(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> dict[str, Any]:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
@@ -70,13 +81,15 @@ async def _one_core(made: Sequence[Made], answers: Sequence[tuple[Made, str]], r
         made[0].base.load(connection, made[0].schema)
         async with SandboxPool(1, tasks=TASKS) as pool:
             judge = SandboxJudge(pool, BaseSets(pool, _stored(made), held=8), budget_ms=1_000, at_once=1)
-            for problem, sql in itertools.chain.from_iterable(itertools.repeat(answers, rounds)):
+            for problem, sql in answers:
+                graded = _as_graded(problem)
+                await asyncio.sleep(SECONDS_BETWEEN)
                 began = time.perf_counter()
                 connection.execute(problem.reference_sql).fetchall()
                 connection.execute(sql).fetchall()
                 bare.append(time.perf_counter() - began)
                 began = time.perf_counter()
-                await judge.judge(_as_graded(problem), sql, "duckdb")
+                await judge.judge(graded, sql, "duckdb")
                 ours.append(time.perf_counter() - began)
     finally:
         os.sched_setaffinity(0, cores)
@@ -96,6 +109,23 @@ async def _crowd(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> d
 
         await asyncio.gather(*(learner(number) for number in range(LEARNERS)))
     return _percentiles(waits)
+
+
+async def _memory(made: Sequence[Made], answers: Sequence[tuple[Made, str]], gradings: int) -> dict[str, Any]:
+    """The service and the process that its workers are forked from; a worker itself ends with its grading."""
+    turns = itertools.cycle(answers)
+    async with SandboxPool(2, max_waiting=64, tasks=TASKS) as pool:
+        judge = SandboxJudge(pool, BaseSets(pool, _stored(made), held=8), budget_ms=1_000, at_once=2)
+        resident = Resident(pool)
+
+        async def learner() -> None:
+            while resident.graded < gradings:
+                problem, sql = next(turns)
+                await judge.judge(_as_graded(problem), sql, "duckdb")
+                resident.count(every=max(1, gradings // 40))
+
+        await asyncio.gather(*(learner() for _ in range(3)))
+        return resident.summary()
 
 
 def _stored(made: Sequence[Made]) -> _Memory:
@@ -131,5 +161,11 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(cuts[49] * 1000, 1), "p95_ms": round(cuts[94] * 1000, 1)}
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gradings", type=int, default=400, help="over which memory is watched")
+    print(json.dumps(measure(parser.parse_args().gradings), indent=2))
+
+
 if __name__ == "__main__":
-    print(measure())
+    main()

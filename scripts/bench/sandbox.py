@@ -13,10 +13,10 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
+from scripts.bench.resident import Resident
 from services.kernel.sql.compare import ComparisonPolicy, compare
 from services.kernel.sql.guard import check
 from services.kernel.sql.results import ResultSet
@@ -166,38 +166,14 @@ async def _hostile(pool: SandboxPool) -> str:
 
 
 async def _memory(rows: int, gradings: int) -> dict[str, Any]:
-    """Resident size and descriptors of the service and its zygote; slopes by least squares over the second half."""
     data = content(rows)
-    samples: list[tuple[int, float, float, int]] = []
     async with SandboxPool(2, tasks=TASKS) as pool:
         await pool.store("base", DatasetFiles.rows(data["ddl"], data["rows"]))
-        for number in range(gradings):
-            await pool.call("grade", _payload(number))
-            if number % 50 == 49:
-                zygote = pool.zygote_process_id
-                resident = _resident(zygote) if zygote is not None else 0.0
-                samples.append((number + 1, _resident(os.getpid()), resident, len(os.listdir("/proc/self/fd"))))
-        peak = pool.peak_worker_bytes / 2**20
-    settled = samples[len(samples) // 2 :]
-    counts = [float(sample[0]) for sample in settled]
-    return {
-        "gradings": gradings,
-        "service_mib": round(samples[-1][1], 1),
-        "zygote_mib": round(samples[-1][2], 1),
-        "peak_worker_mib": round(peak, 1),
-        "service_bytes_per_grading": round(_slope(counts, [sample[1] for sample in settled]) * 2**20, 1),
-        "zygote_bytes_per_grading": round(_slope(counts, [sample[2] for sample in settled]) * 2**20, 1),
-        "descriptors_gained": settled[-1][3] - settled[0][3],
-    }
-
-
-def _resident(process_id: int) -> float:
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20
-
-
-def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    return statistics.linear_regression(xs, ys).slope
+        resident = Resident(pool)
+        while resident.graded < gradings:
+            await pool.call("grade", _payload(resident.graded))
+            resident.count(every=max(1, gradings // 40))
+        return resident.summary()
 
 
 def _timed(work: Callable[[], None]) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from services.kernel.errors import PermanentError
 from services.kernel.sql.sandbox.datasets import DatasetFiles
 from services.kernel.sql.sandbox.pool import SandboxPool
-from services.kernel.storage import ObjectStore, table_object
+from services.kernel.storage import ObjectReader, table_object
 
 
 @dataclass
@@ -29,7 +29,7 @@ class BaseSets:
     A URI names its content (see the generator), so what is held never becomes stale.
     """
 
-    def __init__(self, pool: SandboxPool, objects: ObjectStore, held: int) -> None:
+    def __init__(self, pool: SandboxPool, objects: ObjectReader, held: int) -> None:
         self._pool = pool
         self._objects = objects
         self._held = held

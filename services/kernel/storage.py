@@ -28,7 +28,18 @@ class ObjectNotFound(PermanentError):
     code = "object_not_found"
 
 
-class ObjectStore(Protocol):
+class ObjectReader(Protocol):
+    async def read(self, uri: str) -> bytes:
+        """The bytes of a ``gs://bucket/name`` URI.
+
+        Raises:
+            ObjectNotFound: nothing is stored there.
+            TransientError, PermanentError: storage is out of reach, or refuses the caller.
+        """
+        ...
+
+
+class ObjectStore(ObjectReader, Protocol):
     async def write_once(self, name: str, data: bytes, *, content_type: str) -> str:
         """Store an object whose name says what it holds (a digest); writing it again changes nothing.
 
@@ -36,16 +47,7 @@ class ObjectStore(Protocol):
 
         Raises:
             ObjectNotFound: there is no such bucket.
-            TransientError, PermanentError: storage is out of reach, or refuses the caller.
-        """
-        ...
-
-    async def read(self, uri: str) -> bytes:
-        """The bytes of a ``gs://bucket/name`` URI.
-
-        Raises:
-            ObjectNotFound: nothing is stored there.
-            TransientError, PermanentError: as for ``write_once``.
+            TransientError, PermanentError: as for ``read``.
         """
         ...
 
