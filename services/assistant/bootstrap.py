@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from contracts import manifest
@@ -11,6 +13,8 @@ from contracts.problems import ProblemPublished
 from services.assistant.adapters.opinions import BatchedOpinions
 from services.assistant.adapters.questions import PostgresQuestions, keeping
 from services.assistant.adapters.records import PostgresClassifiers, PostgresCorrections
+from services.assistant.adapters.sql_writer import ModelSqlWriter
+from services.assistant.adapters.table_notes import CachedTableKnowledge
 from services.assistant.adapters.training import ProcessTrainer, ServedClassifiers
 from services.assistant.analysis.handler import Analysis, analyse
 from services.assistant.api import add_triage
@@ -19,8 +23,8 @@ from services.assistant.optimization.handler import Optimization, optimize_query
 from services.assistant.sandboxed import TASKS, Sandboxed
 from services.assistant.settings import AssistantSettings
 from services.assistant.triage.handler import Triage, triage
-from services.assistant.triage.taxonomy import SHIPPED, load_all
-from services.kernel.assembly import lay_foundation, mount_push
+from services.assistant.triage.taxonomy import SHIPPED, Taxonomy, load_all
+from services.kernel.assembly import Foundation, lay_foundation, mount_push
 from services.kernel.base_sets import BaseSets
 from services.kernel.errors import ConfigurationError
 from services.kernel.http import add_health, create_app
@@ -29,8 +33,10 @@ from services.kernel.jobs.context import JobHandler
 from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
 from services.kernel.llm.assembly import open_models
 from services.kernel.llm.quota_api import add_quota
+from services.kernel.llm.router import ModelRouter
 from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
+from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.runtime import Service
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
@@ -45,14 +51,11 @@ async def build(settings: AssistantSettings) -> Service:
         ConfigurationError: a taxonomy cannot be used.
         OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role.
     """
-    more = (settings.taxonomy_directory,) if settings.taxonomy_directory is not None else ()
-    taxonomies = load_all((SHIPPED, *more))
-    if settings.default_taxonomy not in taxonomies:
-        raise ConfigurationError(f"QC_DEFAULT_TAXONOMY: there is no taxonomy {settings.default_taxonomy!r}")
+    taxonomies = _taxonomies(settings)
     foundation = await lay_foundation(NAME, settings)
     database, broker = foundation.database, foundation.broker
     models = open_models(settings, database)
-    corrections = PostgresCorrections(database)
+    corrections, questions = PostgresCorrections(database), PostgresQuestions(database)
     classifiers = ServedClassifiers(
         taxonomies, PostgresClassifiers(database), corrections, ProcessTrainer(), settings.retrain_seconds
     )
@@ -65,23 +68,12 @@ async def build(settings: AssistantSettings) -> Service:
         settings.model_accuracy,
         settings.triage_patience_seconds,
     )
-    objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
-    pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
-    questions = PostgresQuestions(database)
-    sources, sandbox = Sources(questions, BaseSets(pool, objects, settings.base_sets_held)), Sandboxed(pool)
+    data = _open_data(settings, questions)
     handlers: dict[str, JobHandler] = {
         JobType.TRIAGE: partial(triage, ports=triage_ports),
-        JobType.ANALYSIS: partial(analyse, ports=Analysis(sources, questions, sandbox)),
-        JobType.OPTIMIZATION: partial(optimize_query, ports=Optimization(sources, sandbox, settings.judge_budget_ms)),
+        **_on_data(settings, data, models.router),
     }
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    project = settings.google_cloud_project
-    route = JobRoute(by_message[JobRequested], handlers, concurrency=settings.worker_concurrency)
-    worker = Worker(route, broker, database, project_id=project)
-    consumers = [
-        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
-        for message, handler in ((ProblemPublished, keeping(questions)), (JobCancelled, remember_cancellation))
-    ]
+    worker, consumers = _listeners(settings, foundation, handlers, questions)
     app = create_app("QueryCraft assistant", "Sorts requests, answers questions with SQL, speeds up queries.",
                      max_body=MAX_PUSH_BYTES)  # fmt: skip
     verifier = TokenVerifier(settings)
@@ -96,10 +88,70 @@ async def build(settings: AssistantSettings) -> Service:
         broker,
         consumers=consumers,
         workers=[worker],
-        background=[classifiers.keep_current, partial(_keep_warm, pool)],
+        background=[classifiers.keep_current, partial(_keep_warm, data.pool)],
         app=app,
-        on_close=[opinions.close, models.close, pool.close, objects.close],
+        on_close=[opinions.close, models.close, data.pool.close, data.objects.close, data.metadata.close],
     )
+
+
+def _taxonomies(settings: AssistantSettings) -> dict[str, Taxonomy]:
+    more = (settings.taxonomy_directory,) if settings.taxonomy_directory is not None else ()
+    taxonomies = load_all((SHIPPED, *more))
+    if settings.default_taxonomy not in taxonomies:
+        raise ConfigurationError(f"QC_DEFAULT_TAXONOMY: there is no taxonomy {settings.default_taxonomy!r}")
+    return taxonomies
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What analyses and optimizations stand on; the last three are to be closed."""
+
+    questions: PostgresQuestions
+    sources: Sources
+    sandbox: Sandboxed
+    pool: SandboxPool
+    objects: GoogleCloudStorage
+    metadata: VersionedStorage
+
+
+def _open_data(settings: AssistantSettings, questions: PostgresQuestions) -> _Data:
+    project = settings.google_cloud_project
+    objects = GoogleCloudStorage(settings.dataset_bucket, project)
+    pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
+    sources = Sources(questions, BaseSets(pool, objects, settings.base_sets_held))
+    return _Data(questions, sources, Sandboxed(pool), pool, objects, VersionedStorage(settings.gcs_bucket, project))
+
+
+def _on_data(settings: AssistantSettings, data: _Data, router: ModelRouter) -> dict[str, JobHandler]:
+    analysis = Analysis(
+        data.sources,
+        data.questions,
+        data.sandbox,
+        CachedTableKnowledge(MetadataCache(data.metadata)),
+        ModelSqlWriter(router),
+        settings.analysis_patience_seconds,
+    )
+    optimization = Optimization(data.sources, data.sandbox, settings.judge_budget_ms)
+    return {
+        JobType.ANALYSIS: partial(analyse, ports=analysis),
+        JobType.OPTIMIZATION: partial(optimize_query, ports=optimization),
+    }
+
+
+def _listeners(
+    settings: AssistantSettings,
+    foundation: Foundation,
+    handlers: Mapping[str, JobHandler],
+    questions: PostgresQuestions,
+) -> tuple[Worker, list[Consumer]]:
+    database, broker, project = foundation.database, foundation.broker, settings.google_cloud_project
+    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
+    route = JobRoute(by_message[JobRequested], handlers, concurrency=settings.worker_concurrency)
+    consumers = [
+        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
+        for message, handler in ((ProblemPublished, keeping(questions)), (JobCancelled, remember_cancellation))
+    ]
+    return Worker(route, broker, database, project_id=project), consumers
 
 
 async def _keep_warm(pool: SandboxPool) -> None:

@@ -40,12 +40,14 @@ class Questions(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """``stored``: the data set's name in the sandbox, or None when ``rows`` come along."""
+    """``stored``: the data set's name in the sandbox, or None when ``rows`` come along. ``data_type``: empty for tables
+    that came with the job."""
 
     name: str
     ddl: tuple[str, ...]
     rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     stored: str | None = None
+    data_type: str = ""
 
     @property
     def for_query(self) -> dict[str, Any]:
@@ -104,13 +106,13 @@ class Sources:
             raise JobFailedError(await self._unknown(data_type), code="unknown_data_set")
         newest = known[0]
         if not newest.base_uri:
-            yield Source(data_type, newest.ddl, _in_order(newest.ddl, newest.base_rows))
+            yield Source(data_type, newest.ddl, _in_order(newest.ddl, newest.base_rows), data_type=data_type)
             return
         from services.kernel.sql.schema import Schema
 
         tables = [table.name for table in Schema.from_ddl(list(newest.ddl)).tables]
         async with self._base_sets.using(newest.base_uri, tables) as stored:
-            yield Source(data_type, newest.ddl, stored=stored)
+            yield Source(data_type, newest.ddl, stored=stored, data_type=data_type)
 
     async def _unknown(self, data_type: str) -> str:
         known = await self._questions.data_types()

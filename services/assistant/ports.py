@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from services.assistant.analysis.examples import DataExample
 from services.assistant.triage.model import TriageModel
 from services.assistant.triage.taxonomy import Example, Taxonomy
+
+if TYPE_CHECKING:
+    from services.kernel.sql.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -63,4 +67,41 @@ class Trainer(Protocol):
         Raises:
             TransientError: the training did not come to its end.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class WrittenSql:
+    """``missing``: why there is no SQL, or empty."""
+
+    sql: str = ""
+    model: str = ""
+    missing: str = ""
+
+
+class SqlWriter(Protocol):
+    async def write(
+        self,
+        question: str,
+        ddl: Sequence[str],
+        notes: str,
+        examples: Sequence[DataExample],
+        job_id: str,
+        deadline: float,
+    ) -> WrittenSql:
+        """A model's SQL (DuckDB), unchecked; ``deadline`` in monotonic seconds."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableKnowledge:
+    """``notes``: what is said of the tables, foreign text. ``examples``: the best first."""
+
+    notes: str
+    examples: tuple[DataExample, ...]
+
+
+class DataKnowledge(Protocol):
+    async def of(self, data_type: str, schema: Schema) -> TableKnowledge:
+        """What is known of a data set beside its tables; ``data_type`` empty for tables that came along."""
         ...

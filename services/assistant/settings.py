@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from services.kernel.identity import IdentitySettings
 from services.kernel.llm.settings import LlmSettings
@@ -20,6 +20,10 @@ class AssistantSettings(LlmSettings, IdentitySettings):
     triage_patience_seconds: float = Field(default=20.0, gt=0)
     """How long an unsure request may wait for a model before the local answer stands."""
 
+    gcs_bucket: str = Field(default="nlq-metadata-cache", validation_alias=AliasChoices("gcs_bucket", "GCS_BUCKET"))
+    """The metadata cache, only read: descriptions and examples of companies' tables."""
+    analysis_patience_seconds: float = Field(default=30.0, gt=0)
+    """How long a model may take to write an analysis's SQL before the nearest example answers."""
     dataset_bucket: str = "querycraft-datasets"
     """Only read from, by the URIs inside ``problem-published``."""
     sandbox_size: int = Field(default=2, ge=1, le=64)

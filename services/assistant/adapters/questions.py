@@ -1,4 +1,7 @@
-"""Known questions: published problems with their verified SQL and base data set, in Postgres."""
+"""Published problems' questions and base data sets, in Postgres.
+
+The data is what analyses run on; the questions say what an analysis may not answer. Reference SQL is not kept.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,11 @@ MAX_CONSIDERED = 2_000
 """The newest known questions of a data set that an analysis looks through."""
 
 _KEEP = """
-INSERT INTO known_questions (problem_id, data_type, question_ko, question_en, sql, ddl, base_uri, base_rows,
-                             published_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO known_questions (problem_id, data_type, question_ko, question_en, ddl, base_uri, base_rows, published_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (problem_id) DO UPDATE
 SET data_type = EXCLUDED.data_type, question_ko = EXCLUDED.question_ko, question_en = EXCLUDED.question_en,
-    sql = EXCLUDED.sql, ddl = EXCLUDED.ddl, base_uri = EXCLUDED.base_uri, base_rows = EXCLUDED.base_rows,
+    ddl = EXCLUDED.ddl, base_uri = EXCLUDED.base_uri, base_rows = EXCLUDED.base_rows,
     published_at = EXCLUDED.published_at
 WHERE known_questions.published_at <= EXCLUDED.published_at
 """
@@ -39,7 +41,6 @@ class KnownQuestion:
     data_type: str
     ko: str
     en: str
-    sql: str
     ddl: tuple[str, ...]
     base_uri: str
     base_rows: dict[str, list[dict[str, object]]]
@@ -60,7 +61,6 @@ class PostgresQuestions:
             message.data_type,
             f"{message.title.ko}\n{message.description.ko}",
             f"{message.title.en}\n{message.description.en}",
-            message.reference_sql,
             json.dumps(message.ddl),
             base.uri,
             "{}" if base.uri else base.inline,
@@ -90,7 +90,6 @@ def _question_of(row: asyncpg.Record) -> KnownQuestion:
         row["data_type"],
         row["question_ko"],
         row["question_en"],
-        row["sql"],
         tuple(json.loads(row["ddl"])),
         row["base_uri"],
         json.loads(row["base_rows"]),

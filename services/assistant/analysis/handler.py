@@ -1,20 +1,25 @@
-"""The analysis job: a question, or SQL itself, about a known data set."""
+"""The analysis job: a question, or SQL itself, about a known data set or tables sent along.
+
+A practice problem's reference never answers a question, nor does it reach a model: a question that is a practice
+problem is refused, and examples come from the schema and the metadata cache alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import re
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.jobs import JobRequested
 from services.assistant.analysis import charts
-from services.assistant.analysis.nearest import Match, NoMatch, nearest
+from services.assistant.analysis.nearest import Match, NoMatch, asks_for, nearest
 from services.assistant.data import DEFAULT_DATA_TYPE, DataRequest, Questions, Source, Sources, data_request
+from services.assistant.ports import DataKnowledge, SqlWriter, TableKnowledge
 from services.assistant.sandboxed import Sandboxed
 from services.kernel.errors import PermanentError
 from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
@@ -24,9 +29,9 @@ from services.kernel.sql.sandbox.limits import Limits
 MAX_TEXT = 20_000
 SHOWN_ROWS = 200
 
-WITHHELD: Final = {
-    "ko": "연습 문제의 모범 답안이므로 SQL 은 보여 주지 않습니다.",
-    "en": "The SQL is a practice problem's reference, so it is not shown.",
+UNVERIFIED: Final = {
+    "ko": "모델이 쓴 SQL 입니다. 실행은 되었지만 질문의 뜻과 맞는지는 직접 확인하세요.",
+    "en": "A model wrote this SQL. It runs, but check yourself that it means what you asked.",
 }
 
 _SQL = re.compile(r"^\s*(?:select|with|from)\b", re.IGNORECASE)
@@ -44,41 +49,94 @@ class AnalysisRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Analysis:
-    """The ports of ``analyse``."""
+    """The ports of ``analyse``. ``patience``: seconds a model may take to write SQL."""
 
     sources: Sources
     questions: Questions
     sandbox: Sandboxed
+    knowledge: DataKnowledge
+    writer: SqlWriter
+    patience: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The SQL that ran, who it is from, and what it gave. ``fallback``: why no model wrote it."""
+
+    sql: str
+    source: Literal["sql", "model", "example"]
+    rows: dict[str, Any]
+    model: str = ""
+    match: Match | None = None
+    fallback: str = ""
 
 
 async def analyse(context: JobContext, ports: Analysis) -> JobResult:
     """Rows, a chart and a reading.
 
     Raises:
-        JobFailedError: a field is wrong, the query may not run or does not, its data set is unknown, or no known
-            question is near enough (the message names those there are).
+        JobFailedError: a field is wrong, the query may not run or does not, its data set is unknown, the question is a
+            practice problem, or nothing answers it (the message names what is near).
         TransientError: no sandbox is free.
     """
     request, wanted = read_request(context.job)
     await context.step("collecting", 20)
-    match = await _match(request, wanted, ports)
-    sql = request.sql if match is None else match.sql
-    async with ports.sources.open(_data_of(match, wanted)) as source:
+    if request.question.strip() and not wanted.ddl:
+        await _refuse_practice(request.question, wanted.data_type or DEFAULT_DATA_TYPE, ports.questions)
+    async with ports.sources.open(wanted) as source:
         await context.step("analysing", 50)
-        rows = await _run(ports, source, sql, known=match is not None)
+        if request.sql.strip():
+            answer = Answer(request.sql, "sql", await _run(ports, source, request.sql))
+        else:
+            answer = await _answered(context, ports, request.question, source)
     await context.step("formatting", 80)
-    return JobResult(await _result(request, source, sql, match, rows))
+    return JobResult(await _result(request, source, answer))
 
 
-async def _run(ports: Analysis, source: Source, sql: str, *, known: bool) -> dict[str, Any]:
-    try:
-        return await ports.sandbox.run("query", {"sql": sql, "source": source.for_query}, _LIMITS, sql, source.ddl)
-    except JobFailedError as error:
-        if not known:
-            raise
-        # Its message may quote a practice problem's reference.
-        told = "question: the SQL kept for it does not run on the data as it is now"
-        raise JobFailedError(told, code=error.code) from None
+async def _refuse_practice(question: str, data_type: str, questions: Questions) -> None:
+    known = await questions.of(data_type)
+    found = await asyncio.to_thread(asks_for, question, [(entry.ko, entry.en) for entry in known])
+    if found is None:
+        return
+    title = f"{known[found].ko.splitlines()[0]} / {known[found].en.splitlines()[0]}"
+    raise JobFailedError(
+        f"question: this is a practice problem ({title}): write the SQL yourself, in sql, or submit it for grading / "
+        "연습 문제입니다. SQL 을 직접 써서 sql 로 실행하거나 채점에 제출하세요.",
+        code="practice_problem",
+    )
+
+
+async def _answered(context: JobContext, ports: Analysis, question: str, source: Source) -> Answer:
+    """By a model, or by the nearest example, which says why no model did."""
+    from services.kernel.sql.schema import Schema
+
+    knowledge = await ports.knowledge.of(source.data_type, Schema.from_ddl(list(source.ddl)))
+    deadline = min(context.deadline, time.monotonic() + ports.patience)
+    written = await ports.writer.write(
+        question, source.ddl, knowledge.notes, knowledge.examples, context.job.job_id, deadline
+    )
+    fallback = written.missing
+    if written.sql:
+        try:
+            rows = await _run(ports, source, written.sql)
+            return Answer(written.sql, "model", rows, model=written.model)
+        except JobFailedError as error:
+            fallback = f"the model's SQL did not run: {error}"
+    return await _by_example(ports, question, source, knowledge, fallback)
+
+
+async def _by_example(
+    ports: Analysis, question: str, source: Source, knowledge: TableKnowledge, fallback: str
+) -> Answer:
+    found = await asyncio.to_thread(nearest, question, knowledge.examples)
+    if isinstance(found, NoMatch):
+        raise JobFailedError(_refusal(found, source.name, fallback), code="no_known_question")
+    rows = await _run(ports, source, found.sql)
+    return Answer(found.sql, "example", rows, match=found, fallback=fallback)
+
+
+async def _run(ports: Analysis, source: Source, sql: str) -> dict[str, Any]:
+    return await ports.sandbox.run("query", {"sql": sql, "source": source.for_query}, _LIMITS, sql, source.ddl)
 
 
 def read_request(job: JobRequested) -> tuple[AnalysisRequest, DataRequest]:
@@ -95,57 +153,37 @@ def read_request(job: JobRequested) -> tuple[AnalysisRequest, DataRequest]:
     return request, wanted
 
 
-async def _match(request: AnalysisRequest, wanted: DataRequest, ports: Analysis) -> Match | None:
-    """None for SQL. Raises JobFailedError: nothing known answers the question."""
-    if not request.question.strip():
-        return None
-    if wanted.ddl:
-        told = "question: tables sent along have no verified questions; write the SQL yourself in sql"
-        raise JobFailedError(told, code="no_known_question")
-    data_type = wanted.data_type or DEFAULT_DATA_TYPE
-    known = await ports.questions.of(data_type)
-    found = await asyncio.to_thread(nearest, request.question, known)
-    if isinstance(found, NoMatch):
-        raise JobFailedError(_refusal(found, data_type, await ports.questions.data_types()), code="no_known_question")
-    return found
-
-
-def _refusal(found: NoMatch, data_type: str, data_types: Sequence[str]) -> str:
-    if not found.offered:
-        there = ", ".join(data_types) or "none"
-        return (
-            f"question: nothing is known about {data_type!r} (data sets: {there}) / "
-            f"{data_type!r} 에 대해 알려진 질문이 없습니다 (데이터: {there})"
-        )
-    offered = "; ".join(f"{entry.ko.split(chr(10))[0]} / {entry.en.split(chr(10))[0]}" for entry in found.offered)
+def _refusal(found: NoMatch, data_set: str, fallback: str) -> str:
+    offered = "; ".join(f"{entry.ko} / {entry.en}" for entry in found.offered) or "-"
     why = {
-        "other_numbers": ("the nearest one asks for other numbers", "가장 가까운 질문과 숫자가 다릅니다"),
-        "nothing_near": ("none of those known is near enough", "충분히 가까운 질문이 없습니다"),
+        "other_numbers": ("the nearest example asks for other numbers", "가장 가까운 예시와 숫자가 다릅니다"),
+        "nothing_near": ("no example is near enough", "충분히 가까운 예시가 없습니다"),
+        "no_known_questions": ("there are no examples", "예시가 없습니다"),
     }[found.reason]
-    return f"question: no verified SQL answers it, {why[0]} / 검증된 답이 없습니다: {why[1]}. {data_type}: {offered}"
+    return (
+        f"question: no model wrote SQL for it ({fallback}), and {why[0]} / 모델이 답하지 못했고, {why[1]}. "
+        f"{data_set}: {offered}"
+    )
 
 
-def _data_of(match: Match | None, wanted: DataRequest) -> DataRequest:
-    return wanted if match is None else DataRequest(data_type=match.question.data_type)
-
-
-async def _result(
-    request: AnalysisRequest, source: Source, sql: str, match: Match | None, rows: dict[str, Any]
-) -> dict[str, Any]:
+async def _result(request: AnalysisRequest, source: Source, answer: Answer) -> dict[str, Any]:
+    rows, match = answer.rows, answer.match
     spec = charts.specification(rows)
     image, note = await _image(spec)
     return {
         "data_set": source.name,
         "question": request.question,
-        "sql": sql if match is None else "",
-        "sql_note": None if match is None else WITHHELD,
-        "source": "sql" if match is None else "known_question",
-        "known_question": None
+        "sql": answer.sql,
+        "sql_note": UNVERIFIED if answer.source == "model" else None,
+        "source": answer.source,
+        "model": answer.model,
+        "fallback": answer.fallback,
+        "example": None
         if match is None
         else {
-            "problem_id": str(match.question.problem_id),
-            "ko": match.question.ko.split("\n")[0],
-            "en": match.question.en.split("\n")[0],
+            "ko": match.example.ko,
+            "en": match.example.en,
+            "origin": match.example.origin,
             "similarity": round(match.similarity, 3),
             "adapted": match.adapted,
         },

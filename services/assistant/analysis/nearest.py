@@ -9,14 +9,21 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.assistant.adapters.questions import KnownQuestion
+from services.assistant.analysis.examples import DataExample
 from services.assistant.triage.features import PIECES
 
 NEAR = 0.55
 """Cosine similarity from which a known question counts as the one that was asked."""
+NEAR_NAMED = 0.4
+"""The same for a question that names the columns it is about."""
+SAME = 0.7
+"""From which a practice problem counts as the one that was asked."""
+HELD = 0.85
+"""Or of whose title this share is in the question."""
+SHORTEST_TITLE = 6
 OFFERED = 5
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -27,7 +34,7 @@ _LIMIT = re.compile(r"\b(?:top|first)\s+(\d+)\b|(?:상위|가장\s*\S+)\s*(\d+)"
 class Match:
     """``sql``: runnable, adapted. ``adapted``: what was changed, empty for nothing. ``similarity``: 0..1."""
 
-    question: KnownQuestion
+    example: DataExample
     sql: str
     similarity: float
     adapted: str = ""
@@ -37,33 +44,68 @@ class Match:
 class NoMatch:
     """``offered``: the nearest known questions, best first. ``reason``: why none answers this one."""
 
-    offered: tuple[KnownQuestion, ...]
+    offered: tuple[DataExample, ...]
     reason: str
 
 
-def nearest(question: str, known: Sequence[KnownQuestion]) -> Match | NoMatch:
-    """Compares character n-grams, weighted by rarity, with the Korean and the English text of each known question."""
+def nearest(question: str, known: Sequence[DataExample]) -> Match | NoMatch:
+    """Compares character n-grams, weighted by rarity, with the Korean and the English text of each known question.
+
+    A question that names other columns or tables than an example is about is no match for it, however alike they sound.
+    """
     if not known:
         return NoMatch((), "no_known_questions")
-    documents = [Counter(PIECES.analyzer(text)) for entry in known for text in (entry.ko, entry.en)]
-    titles = [Counter(PIECES.analyzer(text.split("\n")[0])) for entry in known for text in (entry.ko, entry.en)]
-    rarity = _rarity([*documents, *titles])
-    asked = _vector(Counter(PIECES.analyzer(question)), rarity)
-    scores = [
-        max(_cosine(asked, _vector(document, rarity)) for document in group)
-        for group in zip(documents[::2], documents[1::2], titles[::2], titles[1::2], strict=True)
-    ]
+    scores = _similarities(question, [(entry.ko, entry.en) for entry in known])
     order = sorted(range(len(known)), key=lambda index: -scores[index])
     offered = tuple(known[index] for index in order[:OFFERED])
-    best = order[0]
-    if scores[best] < NEAR:
-        return NoMatch(offered, "nothing_near")
-    return _adapted(question, known[best], scores[best], offered)
+    tables = _named(question, {entry.table for entry in known})
+    columns = _named(question, {column for entry in known for column in entry.columns} - tables)
+    for index in order:
+        entry = known[index]
+        if scores[index] < (NEAR_NAMED if columns else NEAR):
+            break
+        if not entry.table or (tables <= {entry.table} and entry.columns - entry.implied <= columns <= entry.columns):
+            return _adapted(question, entry, scores[index], offered)
+    return NoMatch(offered, "nothing_near")
 
 
-def _adapted(
-    question: str, found: KnownQuestion, similarity: float, offered: tuple[KnownQuestion, ...]
-) -> Match | NoMatch:
+def _named(question: str, names: Iterable[str]) -> set[str]:
+    """The identifiers that stand in the question as words of their own; Korean particles may follow."""
+    lowered = question.lower()
+    return {
+        name for name in names if name and re.search(rf"(?<![a-z0-9_]){re.escape(name.lower())}(?![a-z0-9_])", lowered)
+    }
+
+
+def asks_for(question: str, problems: Sequence[tuple[str, str]]) -> int | None:
+    """The index of the practice problem (ko, en: title, line feed, description) that ``question`` is, or None.
+
+    One that sounds like it, or that holds nearly all of its title among other words.
+    """
+    texts = [(ko, en, ko.split("\n")[0], en.split("\n")[0]) for ko, en in problems]
+    scores = _similarities(question, texts)
+    held = [max(_held(title, question) for title in entry[2:]) for entry in texts]
+    best = max(range(len(scores)), key=lambda index: max(scores[index], held[index]), default=None)
+    return best if best is not None and (scores[best] >= SAME or held[best] >= HELD) else None
+
+
+def _held(title: str, question: str) -> float:
+    """The share of the title's n-grams that are in the question, 0..1; a title of a word or two proves nothing."""
+    wanted = set(PIECES.analyzer(title))
+    if len(title.strip()) < SHORTEST_TITLE or not wanted:
+        return 0.0
+    return len(wanted & set(PIECES.analyzer(question))) / len(wanted)
+
+
+def _similarities(question: str, known: Sequence[tuple[str, ...]]) -> list[float]:
+    """Per entry the cosine of the question with the nearest of its texts."""
+    groups = [[Counter(PIECES.analyzer(text)) for text in texts] for texts in known]
+    rarity = _rarity([document for group in groups for document in group])
+    asked = _vector(Counter(PIECES.analyzer(question)), rarity)
+    return [max(_cosine(asked, _vector(document, rarity)) for document in group) for group in groups]
+
+
+def _adapted(question: str, found: DataExample, similarity: float, offered: tuple[DataExample, ...]) -> Match | NoMatch:
     stated = set(_NUMBER.findall(question))
     known = set(_NUMBER.findall(f"{found.ko}\n{found.en}"))
     if stated <= known:

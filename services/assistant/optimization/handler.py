@@ -23,6 +23,16 @@ _REWRITES = {
     "without_distinct": ("필요 없는 DISTINCT 를 없앴습니다", "a needless DISTINCT is gone"),
     "unnested_subqueries": ("상관 하위 질의를 조인으로 바꿨습니다", "correlated subqueries became joins"),
     "pushed_down_predicates": ("조건을 읽는 곳 가까이 옮겼습니다", "conditions moved next to what they filter"),
+    "without_unused_joins": ("쓰지 않는 LEFT JOIN 을 없앴습니다", "a LEFT JOIN that nothing uses is gone"),
+    "count_of_key": ("기본 키의 COUNT(DISTINCT) 를 COUNT(*) 로 바꿨습니다", "COUNT(DISTINCT key) became COUNT(*)"),
+    "bare_join_keys": ("조인 키의 불필요한 형 변환을 없앴습니다", "needless casts of join keys are gone"),
+    "exists_for_count": ("COUNT(*) > 0 을 EXISTS 로 바꿨습니다", "COUNT(*) > 0 became EXISTS"),
+    "windows": ("상관 하위 질의를 윈도우 함수로 바꿨습니다", "correlated subqueries became window functions"),
+    "split_or_join": ("OR 조인을 두 조인의 UNION ALL 로 나눴습니다", "an OR join became the UNION ALL of two joins"),
+    "fewer_group_keys": ("기본 키에 딸린 그룹 키를 뺐습니다", "group keys that depend on the primary key are gone"),
+    "without_inner_order": ("하위 질의의 쓸모없는 정렬을 없앴습니다", "an order that a subquery loses is gone"),
+    "in_for_or": ("OR 를 IN 으로 모았습니다", "ORs became one IN"),
+    "simple_rules": ("여러 규칙을 함께 적용했습니다", "several rules were applied together"),
     "all_rules": ("여러 규칙을 함께 적용했습니다", "several rules were applied together"),
 }
 

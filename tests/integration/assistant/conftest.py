@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,16 +14,22 @@ from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
 from scripts.embedded.postgres import PostgresServer
 from services.assistant.adapters.questions import PostgresQuestions, keeping
+from services.assistant.adapters.sql_writer import ModelSqlWriter
+from services.assistant.adapters.table_notes import CachedTableKnowledge
 from services.assistant.analysis.handler import Analysis, analyse
 from services.assistant.data import Sources
 from services.assistant.optimization.handler import Optimization, optimize_query
 from services.assistant.sandboxed import TASKS, Sandboxed
+from services.assistant.settings import AssistantSettings
 from services.kernel.base_sets import BaseSets
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import JobRoute, Worker
+from services.kernel.llm.assembly import Models, open_models
 from services.kernel.messaging.broker import Broker
+from services.kernel.metadata_cache import MetadataCache, VersionedObjects
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
+from tests.support.gemini_stub import GeminiStub, per_day
 from tests.support.services import broker_of, delivery_of, emitted, job_requested, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("assistant") if s.message is JobRequested)
@@ -58,15 +64,40 @@ async def broker(database: Database) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def worker(database: Database, broker: Broker) -> AsyncIterator[Worker]:
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiStub]:
+    """Nobody answers until a test says so."""
+    with GeminiStub() as stub:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", stub.url)
+        stub.answer_with(lambda _: per_day())
+        yield stub
+
+
+@pytest.fixture
+async def models(database: Database, stub: GeminiStub) -> AsyncIterator[Models]:
+    opened = open_models(AssistantSettings(database_url="postgresql://unused", gemini_api_key="key"), database)
+    yield opened
+    await opened.close()
+
+
+class NoCache:
+    """The metadata cache's objects, of which there are none."""
+
+    async def fetch(self, name: str, known: int) -> None:
+        return None
+
+
+@pytest.fixture
+async def worker(database: Database, broker: Broker, models: Models) -> AsyncIterator[Worker]:
     """For analyses and optimizations."""
     questions = PostgresQuestions(database)
     async with SandboxPool(1, tasks=TASKS) as pool:
         sandbox = Sandboxed(pool)
         # Base data sets come inline here; the bucket is never asked.
         sources = Sources(questions, BaseSets(pool, GoogleCloudStorage("unused", "unused"), 2))
+        knowledge = CachedTableKnowledge(MetadataCache(cast("VersionedObjects", NoCache())))
+        analysis = Analysis(sources, questions, sandbox, knowledge, ModelSqlWriter(models.router), 20.0)
         handlers = {
-            JobType.ANALYSIS: partial(analyse, ports=Analysis(sources, questions, sandbox)),
+            JobType.ANALYSIS: partial(analyse, ports=analysis),
             JobType.OPTIMIZATION: partial(optimize_query, ports=Optimization(sources, sandbox, 3_000)),
         }
         yield Worker(JobRoute(REQUESTS, handlers), broker, database)

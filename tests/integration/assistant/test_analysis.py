@@ -8,31 +8,67 @@ import pytest
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import Worker
 from tests.integration.assistant.conftest import DDL, ROWS, failure_of, publish, result_of
+from tests.support.gemini_stub import GeminiStub, good
 
 SENT = {"ddl": DDL, "rows": {name: rows[:10] for name, rows in ROWS.items()}}
 
 
-@pytest.mark.parametrize("question", ["나라별 회원 수", "members by country"])
-async def test_a_known_question_is_answered_without_showing_the_reference(
+@pytest.mark.parametrize("question", ["나라별 회원 수", "members by country", "나라별 회원 수 좀 알려줘"])
+async def test_a_practice_problem_is_not_answered(
+    worker: Worker, database: Database, stub: GeminiStub, question: str
+) -> None:
+    await publish(database)
+    failed = await failure_of(worker, database, "analysis", question)
+    assert failed.error_code == "practice_problem"
+    assert "나라별 회원 수" in failed.error_message
+    assert not stub.requests
+
+
+@pytest.mark.parametrize("question", ["orders의 amount 합계와 평균", "total of amount in orders"])
+async def test_without_a_model_the_nearest_example_of_the_data_answers_and_says_so(
     worker: Worker, database: Database, question: str
 ) -> None:
     await publish(database)
     result = await result_of(worker, database, "analysis", question)
-    assert result["rows"] == [["JP", 5], ["KR", 5]]
+    assert result["rows"] == [[1, 1000.5, 2000, 2_001_000]]
+    assert (result["source"], result["example"]["origin"]) == ("example", "schema")
+    assert result["fallback"]
+    assert result["reading"]["ko"]
+    assert "amount" in result["sql"]
+
+
+async def test_a_model_writes_the_sql_and_never_sees_a_reference(
+    worker: Worker, database: Database, stub: GeminiStub
+) -> None:
+    await publish(database)
+    stub.answer_with(lambda _: good({"sql": "SELECT country, sum(amount) AS spent FROM members JOIN orders ON "
+                                     "members.id = member_id GROUP BY country ORDER BY country"}))  # fmt: skip
+    result = await result_of(worker, database, "analysis", "어느 나라가 돈을 가장 많이 썼나요?")
+    assert (result["source"], result["row_count"]) == ("model", 2)
+    assert result["sql_note"]["en"]
     assert result["chart"]["vega_lite"]["mark"] == "bar"
     assert base64.b64decode(result["chart"]["png_base64"]).startswith(b"\x89PNG")
-    assert result["reading"]["ko"]
-    assert "qm." not in json.dumps(result)
-    assert result["sql"] == ""
-    assert result["sql_note"]["en"]
+    assert "qm." not in json.dumps([request.body for request in stub.requests])
+
+
+async def test_a_models_bad_sql_gives_way_to_the_nearest_example(
+    worker: Worker, database: Database, stub: GeminiStub
+) -> None:
+    await publish(database)
+    for sql in ("SELECT * FROM read_csv('/etc/passwd')", "SELECT nothing FROM orders", "DROP TABLE orders"):
+        stub.answer_with(lambda _, sql=sql: good({"sql": sql}))
+        result = await result_of(worker, database, "analysis", "How many rows does orders have in all?")
+        assert (result["source"], result["rows"]) == ("example", [[2_000]])
+        assert "did not run" in result["fallback"]
 
 
 async def test_an_unknown_question_is_refused_with_what_there_is(worker: Worker, database: Database) -> None:
     failed = await failure_of(worker, database, "analysis", "날씨가 어때요?")
-    assert failed.error_code == "no_known_question"
+    assert failed.error_code == "unknown_data_set"
     await publish(database)
     failed = await failure_of(worker, database, "analysis", "날씨가 어때요?")
-    assert "나라별 회원 수" in failed.error_message
+    assert failed.error_code == "no_known_question"
+    assert "members" in failed.error_message
     failed = await failure_of(worker, database, "analysis", {"question": "x", "data_type": "stream"})
     assert "pa" in failed.error_message
 
@@ -46,26 +82,18 @@ async def test_sql_is_run_on_the_known_data_set_and_on_tables_sent_along(worker:
     assert result["sql"] == "SELECT max(amount) AS top FROM orders"
 
 
-@pytest.mark.parametrize(
-    ("query", "code", "said"),
-    [
+async def test_bad_queries_and_rows_are_told_what_is_wrong(worker: Worker, database: Database) -> None:
+    wrong: list[tuple[object, str, str]] = [
         ("SELECT * FROM read_csv('/etc/passwd')", "refused", "read_csv"),
         ("SELECT nothing FROM orders", "database", "nothing"),
         ("SELECT 1; SELECT 2", "refused", "one statement"),
-        ({"question": "a", "sql": "SELECT 1"}, "invalid_request", "exactly one"),
-        ({"sql": "SELECT 1", "colour": "red"}, "invalid_request", "colour"),
-        ({"sql": "SELECT 1", "ddl": ["DROP TABLE x"]}, "invalid_request", "ddl"),
-        ({"sql": "SELECT 1", "rows": {"a": []}, "data_type": 3}, "invalid_request", "data_type"),
         ({"sql": "SELECT id FROM orders", "rows": {"orders": [{"id": "x"}]}}, "bad_rows", "rows"),
         ({"sql": "SELECT id FROM orders", "rows": {"nowhere": [{"id": 1}]}}, "invalid_request", "nowhere"),
-    ],
-)
-async def test_bad_requests_are_told_what_is_wrong(
-    worker: Worker, database: Database, query: object, code: str, said: str
-) -> None:
-    failed = await failure_of(worker, database, "analysis", query, options={"ddl": DDL})
-    assert failed.error_code == code
-    assert said in failed.error_message
+    ]
+    for query, code, said in wrong:
+        failed = await failure_of(worker, database, "analysis", query, options={"ddl": DDL})
+        assert failed.error_code == code, query
+        assert said in failed.error_message, query
 
 
 async def test_a_proved_and_faster_rewrite_is_shown(worker: Worker, database: Database) -> None:
