@@ -37,7 +37,7 @@ KEY = "k" * 40
 
 
 def token(user: str = "kim", roles: tuple[str, ...] = ()) -> dict[str, str]:
-    claims = {"sub": user, "roles": list(roles), "iss": "querycraft", "aud": "querycraft", "exp": time.time() + 600}
+    claims = {"sub": user, "roles": list(roles), "iss": "querycraft", "aud": "querycraft", "exp": time.time() + 86_400}
     return {"authorization": f"Bearer {jwt.encode(claims, KEY, 'HS256')}"}
 
 
