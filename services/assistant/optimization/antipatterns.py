@@ -12,6 +12,12 @@ from typing import Any, Final
 from sqlglot import exp
 from sqlglot.optimizer.scope import build_scope, traverse_scope
 
+from services.assistant.optimization.rules import (
+    bare_join_keys,
+    exists_for_count,
+    without_inner_order,
+    without_unused_joins,
+)
 from services.kernel.sql.schema import Schema
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -44,6 +50,26 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "missing_partition_filter": (
         "파티션 열에 조건이 없어 테이블 전체를 읽습니다.",
         "No condition on the partitioning column, so the whole table is read.",
+    ),
+    "or_join": (
+        "OR 로 묶은 조인 조건은 해시 조인을 못 해 모든 쌍을 비교합니다. 두 조인의 UNION ALL 로 나누세요.",
+        "A join condition with OR cannot be hashed, so every pair is compared: split it into a UNION ALL of two joins.",
+    ),
+    "count_for_existence": (
+        "있는지만 알면 되는데 모두 셉니다. EXISTS 를 쓰세요.",
+        "All rows are counted only to see whether there is one: use EXISTS.",
+    ),
+    "order_in_subquery": (
+        "하위 질의의 정렬은 바깥 질의에서 사라집니다.",
+        "The query around it loses a subquery's order, so sorting there is wasted.",
+    ),
+    "cast_join_key": (
+        "조인 키를 변환하면 통계와 인덱스를 쓸 수 없습니다. 같은 형이면 그대로 비교하세요.",
+        "Converted join keys cannot use statistics or an index: compare columns of one type as they are.",
+    ),
+    "unused_join": (
+        "키로 이은 LEFT JOIN 의 열을 쓰지 않습니다. 결과에 영향이 없으니 빼세요.",
+        "Nothing of this LEFT JOIN on a key is used, so it changes nothing: leave it out.",
     ),
     "union_distinct": (
         "UNION 은 중복을 제거합니다. 중복이 없거나 상관없다면 UNION ALL 이 더 빠릅니다.",
@@ -87,8 +113,25 @@ def _all(tree: exp.Expr, schema: Schema, partitions: Mapping[str, str]) -> Itera
     for union in tree.find_all(exp.Union):
         if type(union) is exp.Union and union.args.get("distinct"):
             yield "union_distinct", union
+    yield from _changed_by(tree, schema)
     yield from (("correlated_subquery", query) for query in correlated(tree, schema))
     yield from (("missing_partition_filter", table) for table in _unfiltered(tree, partitions))
+
+
+def _changed_by(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, exp.Expr]]:
+    """What a rule would change is what is wrong."""
+    for join in tree.find_all(exp.Join):
+        condition = join.args.get("on")
+        if condition is not None and isinstance(condition.unnest(), exp.Or):
+            yield "or_join", condition
+    for code, rule in (
+        ("cast_join_key", bare_join_keys),
+        ("count_for_existence", exists_for_count),
+        ("order_in_subquery", without_inner_order),
+        ("unused_join", without_unused_joins),
+    ):
+        if rule(tree.copy(), schema) != tree:
+            yield code, tree
 
 
 def _conditions(where: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:

@@ -38,7 +38,8 @@ _REWRITES = {
 
 
 class OptimizationRequest(BaseModel):
-    """``partitions``: table -> partitioning column, for naming a missing filter."""
+    """``partitions``: table, with or without its project and data set, -> partitioning column, for naming a missing
+    filter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +70,9 @@ async def optimize_query(context: JobContext, ports: Optimization) -> JobResult:
         await context.step("analysing the query", 50)
         payload = {
             **request.model_dump(),
-            "partitions": {table.lower(): column.lower() for table, column in request.partitions.items()},
+            "partitions": {
+                table.lower().rsplit(".", 1)[-1]: column.lower() for table, column in request.partitions.items()
+            },
             "ddl": list(source.ddl),
             "rows": source.rows,
             "stored": source.stored,
