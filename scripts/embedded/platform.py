@@ -39,14 +39,14 @@ class PlatformError(RuntimeError):
 @dataclass
 class Options:
     """``directory``: where state and logs are kept. ``ports``: fixed ports per service, else free ones.
-    ``delivery``: whether services fetch their messages or Pub/Sub pushes them, as to Cloud Run.
+    ``delivery``: how messages come from Pub/Sub, as in ``ServiceSettings``.
     ``environment``: more settings for every service; ``overrides``: per service. ``modules``: what
     runs in a service's place, instead of ``services.<name>.main``. ``bigquery``: run the BigQuery emulator too."""
 
     directory: Path
     broker: Literal["embedded", "pubsub"] = "embedded"
     pubsub_emulator_host: str = ""
-    delivery: Literal["pull", "push"] = "pull"
+    delivery: Literal["pull", "poll", "push"] = "pull"
     services: tuple[str, ...] = SERVICES
     ports: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -148,6 +148,7 @@ class Platform:
             "QC_DELIVERY": self.options.delivery,
             "QC_PUSH_EMULATOR": str(self.options.delivery == "push").lower(),
             "QC_IDENTITY_KEY": self.identity_key,
+            "QC_OPEN_TO_ANONYMOUS": "true",
             "QC_TELEMETRY_DIRECTORY": str(directory / "telemetry"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,

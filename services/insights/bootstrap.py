@@ -39,7 +39,7 @@ async def build(settings: InsightsSettings) -> Service:
     projection = PostgresProjection(models, settings.time_zone)
     catalogues = Catalogues(database, models)
     insights = Insights(catalogues, Learners(database), settings.time_zone)
-    jobs = Jobs(insights, models, projection, objects, settings.dataset_bucket, settings.time_zone)
+    jobs = Jobs(insights, models, projection, objects, settings.dataset_bucket, settings.time_zone, settings.policy)
     by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
     worker = Worker(
         JobRoute(

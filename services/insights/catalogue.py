@@ -65,10 +65,11 @@ def build(version: int, model: Model, entries: Sequence[Entry]) -> Catalogue:
         subjects.setdefault(entry.subject, []).append(row)
     import numpy as np
 
-    samples = {subject: ItemTable.of(_spread(items, rows)) for subject, rows in subjects.items()}
+    linear = model.knowledge.linear
+    samples = {subject: ItemTable.of(_spread(items, rows), linear) for subject, rows in subjects.items()}
     easiness = skill_easiness(model.knowledge.bank)
     positions = {subject: np.array(rows, dtype=np.intp) for subject, rows in subjects.items()}
-    return Catalogue(version, model, entries, positions, ItemTable.of(items), samples, easiness)
+    return Catalogue(version, model, entries, positions, ItemTable.of(items, linear), samples, easiness)
 
 
 def _spread(items: Sequence[Item], rows: Sequence[int]) -> list[Item]:

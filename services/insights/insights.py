@@ -88,6 +88,9 @@ class Insights:
         if not today <= target <= today + LONGEST_FORECAST:
             raise BadTargetDate(f"target_date: {target} is not between today ({today}) and two years from now")
         catalogue, learner = await self._both(student_id)
+        if subject_id not in catalogue.subjects:  # it may have been published or imported a moment ago
+            await self._catalogues.refresh()
+            catalogue = await self._catalogues.current()
         # A target of today means now: the day's start lies before the learner's latest answers.
         begins = datetime.combine(target, clock_time(), self._zone).timestamp()
         found = predict(catalogue, learner, subject_id, max(begins, time.time()))

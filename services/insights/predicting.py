@@ -62,12 +62,13 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
         return None
     state = learner.state
     idle = max(0.0, (at - state.at) / 86_400) if state.at > 0 else 0.0
-    level = replace(state, fast=0.0, slow=0.0, run=0, skills={}, items={}, last_skills=())
+    level = replace(state, fast=0.0, slow=0.0, run=0, context=0.0, recent=[], skills={}, items={}, last_skills=())
     then = table.matrix(state, at)
     now = _without(then, "pause", "pause_known")
-    steady = _without(now, "residual_fast", "residual_slow", "run")
+    steady = _without(now, "residual_fast", "residual_slow", "run", "context", "carried", "carried_weight")
     matrices = np.vstack([table.matrix(LearnerState()), table.matrix(level), steady, now, then])
-    chances = catalogue.model.knowledge.of_matrix(matrices).reshape(len(_STEPS), -1)
+    slopes = np.tile(table.slopes, (len(_STEPS), 1))
+    chances = catalogue.model.knowledge.of_matrix(matrices, slopes).reshape(len(_STEPS), -1)
     beliefs = (1 / (1 + np.exp(-matrices[:, _BELIEF]))).reshape(len(_STEPS), -1)
     rule = catalogue.model.knowledge.score_rule
     before, factors = 0.0, []

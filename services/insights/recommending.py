@@ -47,9 +47,9 @@ def recommend(
     """At most ``limit`` items that the learner has not seen, best first."""
     import numpy as np
 
-    matrix = catalogue.table.matrix(learner.state, now)
+    matrix, slopes = catalogue.table.matrix(learner.state, now), catalogue.table.slopes
     knowledge = catalogue.model.knowledge
-    distance = np.abs(knowledge.of_matrix(matrix, quick=True) - TARGET)
+    distance = np.abs(knowledge.of_matrix(matrix, slopes, quick=True) - TARGET)
     for name in learner.state.items:
         if (row := catalogue.table.rows.get(name)) is not None:
             distance[row] = np.inf
@@ -59,7 +59,7 @@ def recommend(
     follows = _paths(catalogue, learner)
     candidates = [
         _candidate(catalogue, learner, row, chance, follows, now)
-        for row, chance in zip(chosen, knowledge.of_matrix(matrix[chosen]).tolist(), strict=True)
+        for row, chance in zip(chosen, knowledge.of_matrix(matrix[chosen], slopes[chosen]).tolist(), strict=True)
     ]
     return _pick(catalogue, candidates, limit)
 

@@ -49,7 +49,11 @@ class InsightsAnswer:
 
 
 class InsightsClient:
-    """``http``: an httpx client of the caller's, which closes it. ``base_url``: of the insights service."""
+    """``http``: an httpx client of the caller's, which closes it. ``base_url``: of the insights service.
+
+    ``token`` of each call: the bearer token of whoever asks, a learner for own data, staff or an administrator for
+    others'. What is kept in the cache is kept per token: nobody is answered what another was allowed to know.
+    """
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class InsightsClient:
         self._timeout = timeout
         self._cache_seconds = cache_seconds
         self._clock = clock
-        self._cache: OrderedDict[tuple[str, str], tuple[float, dict[str, Any]]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str, str], tuple[float, dict[str, Any]]] = OrderedDict()
 
     async def contents(
         self,
@@ -74,14 +78,15 @@ class InsightsClient:
         limit: int = 10,
         *,
         basics: tuple[str, ...] = (),
+        token: str = "",
     ) -> InsightsAnswer:
         """``basics``: ids to fall back on, in the caller's own order. Raises InsightsRefused."""
         chosen = list(basics[:limit])
         fallback = {"content_ids": chosen, "scores": [0.0] * len(chosen), "reasoning": []}
         fields = {"student_id": student_id, "subject_ids": subject_ids, "limit": limit}
-        return await self._ask("/api/recommendations/contents", fields, fallback)
+        return await self._ask("/api/recommendations/contents", fields, fallback, token)
 
-    async def score(self, student_id: str, subject_id: str, target_date: date) -> InsightsAnswer:
+    async def score(self, student_id: str, subject_id: str, target_date: date, *, token: str = "") -> InsightsAnswer:
         """Raises InsightsRefused."""
         fallback = {
             "predicted_score": UNKNOWN_SCORE,
@@ -89,9 +94,9 @@ class InsightsClient:
             "factors": [],
         }
         fields = {"student_id": student_id, "subject_id": subject_id, "target_date": target_date.isoformat()}
-        return await self._ask("/api/predictions/score", fields, fallback)
+        return await self._ask("/api/predictions/score", fields, fallback, token)
 
-    async def patterns(self, student_id: str) -> InsightsAnswer:
+    async def patterns(self, student_id: str, *, token: str = "") -> InsightsAnswer:
         """Raises InsightsRefused."""
         fallback: dict[str, Any] = {
             "preferred_time_slots": None,
@@ -99,14 +104,14 @@ class InsightsClient:
             "peak_hours": None,
             "subject_strengths": [],
         }
-        return await self._ask("/api/analytics/patterns", {"student_id": student_id}, fallback)
+        return await self._ask("/api/analytics/patterns", {"student_id": student_id}, fallback, token)
 
-    async def _ask(self, path: str, fields: dict[str, Any], fallback: dict[str, Any]) -> InsightsAnswer:
-        key = (path, json.dumps(fields, sort_keys=True))
+    async def _ask(self, path: str, fields: dict[str, Any], fallback: dict[str, Any], token: str) -> InsightsAnswer:
+        key = (path, json.dumps(fields, sort_keys=True), token)
         kept = self._cache.get(key)
         if kept is not None and self._clock() - kept[0] < self._cache_seconds:
             return InsightsAnswer(kept[1], "cache")
-        body = await self._fetch(path, fields)
+        body = await self._fetch(path, fields, token)
         if body is None:
             return InsightsAnswer({**fallback, "basis": "fallback", "note": _NOTE}, "fallback")
         self._cache[key] = (self._clock(), body)
@@ -115,17 +120,20 @@ class InsightsClient:
             self._cache.popitem(last=False)
         return InsightsAnswer(body, "service")
 
-    async def _fetch(self, path: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+    async def _fetch(self, path: str, fields: dict[str, Any], token: str) -> dict[str, Any] | None:
         """The answer, or None when the service could not give one in any attempt."""
         import httpx
 
         why = ""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         for attempt in range(1 + RETRIES):
             if attempt:
                 await asyncio.sleep(delay(attempt, 0.1, 1.0))
             try:
                 async with asyncio.timeout(self._timeout):
-                    answer = await self._http.post(f"{self._base}{path}", json=fields, timeout=self._timeout)
+                    answer = await self._http.post(
+                        f"{self._base}{path}", json=fields, headers=headers, timeout=self._timeout
+                    )
             except (httpx.TransportError, TimeoutError) as error:
                 why = type(error).__name__
                 continue

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from services.insights.access import NotAllowed, Reader
 from services.insights.api.models import (
     Contents,
     ContentsRequest,
@@ -21,13 +23,19 @@ from services.insights.api.models import (
 from services.insights.insights import Insights
 from services.insights.learners import Cache
 from services.insights.settings import InsightsSettings
+from services.kernel.access import identity_of
 from services.kernel.database.pool import OUTAGE
 from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
+from services.kernel.identity import TokenVerifier
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 
 _DESCRIPTION = """What to try next, what score to expect, and how a learner works. Ids nobody has heard of get an
-answer for an average learner, marked `cold_start`. Errors are RFC 9457 problems."""
+answer for an average learner, marked `cold_start`. Learners ask about themselves; staff and administrators about
+anybody. Errors are RFC 9457 problems."""
 JSON = "application/json"
+Bearer = Security(HTTPBearer(auto_error=False, description="Who asks: a learner, staff or an administrator."))
+"""Shows the scheme on the docs page; ``identity_of`` reads the header itself, to tell no token from a bad one."""
+ERRORS = (400, 401, 403, 413, 422, 503)
 Answer = Callable[[], Awaitable[BaseModel]]
 
 
@@ -46,7 +54,7 @@ def build_app(insights: Insights, settings: InsightsSettings, ready: Callable[[]
             allow_headers=["Authorization", "Content-Type", "traceparent"],
             expose_headers=["trace-id"],
         )
-    app.include_router(_router(insights, Cache(settings.cached_answers)))
+    app.include_router(_router(insights, Cache(settings.cached_answers), _door(settings)))
 
     @app.get("/health", tags=["operations"], responses=_problems(503))
     async def health() -> HealthView:
@@ -58,11 +66,31 @@ def build_app(insights: Insights, settings: InsightsSettings, ready: Callable[[]
     return app
 
 
-def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["insights"])
+def _door(settings: InsightsSettings) -> Callable[[Request], Awaitable[Reader]]:
+    verifier, policy = TokenVerifier(settings), settings.policy
 
-    async def cached(request: BaseModel, student_id: str, answer: Answer) -> Response:
+    async def reader(request: Request) -> Reader:
+        """Raises Problem: 401, nobody signed in where somebody must be, or a token that proves nobody."""
+        identity = await identity_of(request, verifier)
+        if identity is not None:
+            return policy.reader(identity.user_id, identity.roles)
+        if not policy.open_to_anonymous:
+            raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
+        return policy.reader(None, ())
+
+    return reader
+
+
+def _router(insights: Insights, cache: Cache[bytes], door: Callable[[Request], Awaitable[Reader]]) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["insights"], dependencies=[Bearer])
+    signed_in = Depends(door)
+
+    async def cached(caller: Reader, request: BaseModel, student_id: str, answer: Answer) -> Response:
         """The same bytes while neither the learner, the items, the model nor the day has changed."""
+        try:
+            caller.must_see([student_id])
+        except NotAllowed as error:
+            raise Problem(403, "not-allowed", "This is not yours to know", str(error)) from error
         key = (type(request).__name__, request.model_dump_json(), await insights.version(student_id))
         body = cache.get(key)
         if body is None:
@@ -73,33 +101,32 @@ def _router(insights: Insights, cache: Cache[bytes]) -> APIRouter:
     @router.post(
         "/recommendations/contents",
         response_class=Response,
-        responses={200: {"model": Contents}, **_problems(400, 413, 422, 503)},
+        responses={200: {"model": Contents}, **_problems(*ERRORS)},
     )
-    async def recommend_contents(asked: ContentsRequest) -> Response:
+    async def recommend_contents(asked: ContentsRequest, caller: Reader = signed_in) -> Response:
         """Items the learner has not seen, with a reason for each in Korean and English."""
         return await cached(
-            asked, asked.student_id, lambda: insights.contents(asked.student_id, asked.subject_ids, asked.limit)
+            caller, asked, asked.student_id, lambda: insights.contents(asked.student_id, asked.subject_ids, asked.limit)
         )
 
     @router.post(
         "/predictions/score",
         response_class=Response,
-        responses={200: {"model": ScoreView}, **_problems(400, 413, 422, 503)},
+        responses={200: {"model": ScoreView}, **_problems(*ERRORS)},
     )
-    async def predict_score(asked: ScoreRequest) -> Response:
+    async def predict_score(asked: ScoreRequest, caller: Reader = signed_in) -> Response:
         """The share of correct answers to expect in a subject on a date, with an 80 % interval."""
-        return await cached(
-            asked, asked.student_id, lambda: insights.score(asked.student_id, asked.subject_id, asked.target_date)
-        )
+        student, subject, target = asked.student_id, asked.subject_id, asked.target_date
+        return await cached(caller, asked, student, lambda: insights.score(student, subject, target))
 
     @router.post(
         "/analytics/patterns",
         response_class=Response,
-        responses={200: {"model": PatternsView}, **_problems(400, 413, 422, 503)},
+        responses={200: {"model": PatternsView}, **_problems(*ERRORS)},
     )
-    async def analyse_patterns(asked: PatternsRequest) -> Response:
+    async def analyse_patterns(asked: PatternsRequest, caller: Reader = signed_in) -> Response:
         """When the learner works and what is strong or weak; what rests on too little is hidden."""
-        return await cached(asked, asked.student_id, lambda: insights.patterns(asked.student_id))
+        return await cached(caller, asked, asked.student_id, lambda: insights.patterns(asked.student_id))
 
     return router
 

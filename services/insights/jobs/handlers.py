@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from services.insights.access import Policy
 from services.insights.adapters.models import Models
 from services.insights.adapters.process import in_process
 from services.insights.adapters.projection import PostgresProjection
@@ -14,7 +15,7 @@ from services.insights.insights import Insights
 from services.insights.jobs.importing import import_history
 from services.insights.jobs.refitting import refit
 from services.insights.jobs.rendering import LearnerPage, Report, group_means, render
-from services.insights.jobs.requests import options_of, prediction_of, report_of
+from services.insights.jobs.requests import options_of, prediction_of, reader_of, report_of
 from services.kernel.jobs.context import JobContext, JobResult
 from services.kernel.storage import ObjectStore
 
@@ -31,6 +32,7 @@ class Jobs:
     objects: ObjectStore
     bucket: str
     zone: str
+    policy: Policy
 
 
 async def prediction(context: JobContext, ports: Jobs) -> JobResult:
@@ -38,13 +40,18 @@ async def prediction(context: JobContext, ports: Jobs) -> JobResult:
 
     Raises:
         JobFailedError: a field or an option is wrong. PermanentError: an unknown subject, a date in the past.
+        NotAllowed: about somebody else, or an import or refit by no administrator.
     """
     options = options_of(context.job)
+    reader = reader_of(context.job, ports.policy)
+    if options.task:
+        reader.must_manage()
     if options.task == "import":
         return await import_history(context, options, ports.objects, ports.projection, ports.bucket)
     if options.task == "refit":
         return await refit(context, ports.models, ports.projection, ports.zone)
     asked = prediction_of(context.job)
+    reader.must_see(asked.student_ids)
     scores: list[dict[str, Any]] = []
     for done, student in enumerate(asked.student_ids):
         await context.step("predicting", 10 + 85 * done // len(asked.student_ids))
@@ -59,9 +66,10 @@ async def report(context: JobContext, ports: Jobs) -> JobResult:
     """HTML and PDF in object storage, and the figures they show.
 
     Raises:
-        JobFailedError: a field is wrong. TransientError: storage is out of reach.
+        JobFailedError: a field is wrong. NotAllowed: about somebody else. TransientError: storage is out of reach.
     """
     asked = report_of(context.job)
+    reader_of(context.job, ports.policy).must_see(asked.student_ids)
     pages = []
     for done, student in enumerate(asked.student_ids):
         await context.step("collecting", 5 + 55 * done // len(asked.student_ids))

@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.jobs import JobRequested
+from services.insights.access import Policy, Reader
 from services.insights.api.models import Id
+from services.kernel.identity import ADMIN
 from services.kernel.jobs.context import JobFailedError
-from services.kernel.jobs.requests import INVALID, json_object, validated
+from services.kernel.jobs.requests import CALLER_ROLES, INVALID, SCHEDULE, json_object, validated
 
 MOST_LEARNERS = 500
 IMPORTS = "insights/imports/"
@@ -57,6 +59,14 @@ class Options(BaseModel):
 def options_of(job: JobRequested) -> Options:
     """Raises JobFailedError: names every wrong option."""
     return validated(Options, {**json.loads(job.options).get("metadata", {}), **json.loads(job.options)})
+
+
+def reader_of(job: JobRequested, policy: Policy) -> Reader:
+    """Who sent the job. The door writes roles into the metadata under a name that clients may not use; only
+    administrators set up schedules."""
+    metadata = json.loads(job.options).get("metadata", {})
+    roles = [ADMIN] if SCHEDULE in metadata else metadata.get(CALLER_ROLES, [])
+    return policy.reader(job.user_id or (f"{SCHEDULE}:{metadata[SCHEDULE]}" if SCHEDULE in metadata else None), roles)
 
 
 def prediction_of(job: JobRequested) -> PredictionRequest:

@@ -10,12 +10,12 @@ from typing import Any
 
 from services.insights.model.features import FEATURES
 from services.insights.model.items import ItemBank
-from services.insights.model.knowledge import Calibration, Knowledge, Linear, ScoreRule
+from services.insights.model.knowledge import SLOPED, Calibration, Knowledge, Linear, ScoreRule
 from services.insights.model.population import Population
 from services.insights.model.state import Item, ItemState, LearnerState, SkillState
 from services.insights.model.trees import Trees
 
-FORMAT = 1
+FORMAT = 2
 
 
 class BrokenArtefact(ValueError):
@@ -25,7 +25,8 @@ class BrokenArtefact(ValueError):
 def state_to_json(state: LearnerState) -> str:
     scalars = [state.answered, state.correct, state.mean, state.variance, state.fast, state.slow, state.run, state.at]
     document = {
-        "s": scalars,
+        "s": [*scalars, state.peers, state.peers_recent, state.context],
+        "r": state.recent,
         "l": state.last_skills,
         "k": {name: astuple(skill) for name, skill in state.skills.items()},
         "i": {name: astuple(item) for name, item in state.items.items()},
@@ -35,9 +36,10 @@ def state_to_json(state: LearnerState) -> str:
 
 def state_from_json(text: str) -> LearnerState:
     document = json.loads(text)
-    answered, correct, mean, variance, fast, slow, run, at = document["s"]
+    answered, correct, mean, variance, fast, slow, run, at, peers, peers_recent, context = document["s"]
     return LearnerState(
-        *(answered, correct, mean, variance, fast, slow, run, at),
+        *(answered, correct, mean, variance, fast, slow, run, at, peers, peers_recent, context),
+        recent=[(name, residual) for name, residual in document["r"]],
         last_skills=tuple(document["l"]),
         skills={name: SkillState(*values) for name, values in document["k"].items()},
         items={name: ItemState(*values) for name, values in document["i"].items()},
@@ -52,11 +54,9 @@ def artefact(knowledge: Knowledge, population: Population) -> bytes:
         "features": list(FEATURES),
         "base": knowledge.bank.base,
         "skills": knowledge.bank.skills,
-        "items": {
-            item.id: [item.easiness, item.variance, item.answers, list(item.skills), item.skill_easiness]
-            for item in knowledge.bank.items.values()
-        },
-        "linear": [knowledge.linear.intercept, knowledge.linear.weights],
+        "company": [knowledge.bank.skill_peers, knowledge.bank.usual_peer, knowledge.bank.usual_place],
+        "items": {item.id: list(astuple(item)[1:]) for item in knowledge.bank.items.values()},
+        "linear": list(astuple(knowledge.linear)),
         "trees": None
         if trees is None
         else [trees.baseline, trees.roots, trees.feature, trees.threshold, trees.left, trees.right, trees.value],
@@ -87,21 +87,27 @@ def _read(content: dict[str, Any]) -> tuple[Knowledge, Population]:
     if content["format"] != FORMAT or tuple(content["features"]) != FEATURES:
         raise BrokenArtefact("the model was fitted by another version of this service; run a refit")
     items = {
-        name: Item(name, float(easiness), float(variance), float(answers), tuple(skills), float(prior))
-        for name, (easiness, variance, answers, skills, prior) in content["items"].items()
+        name: Item(
+            *(name, float(easiness), float(variance), float(answers), tuple(skills), float(skill_easiness)),
+            *(float(peer), float(skill_peer), float(near), float(near_weight), float(place)),
+            {earlier: (float(slope), float(weight)) for earlier, (slope, weight) in after.items()},
+        )
+        for name, [easiness, variance, answers, skills, skill_easiness, *company, after] in content["items"].items()
+        for peer, skill_peer, near, near_weight, place in (company,)
     }
     trees = Trees(*content["trees"]) if content["trees"] is not None else None
     if trees is not None:
         trees.check(len(FEATURES))
-    intercept, weights = content["linear"]
-    if len(weights) != len(FEATURES):
+    linear = Linear(*content["linear"])
+    if len(linear.weights) != len(FEATURES) or any(len(own) != 1 + len(SLOPED) for own in linear.skills.values()):
         raise BrokenArtefact("the linear part has another width than the features")
-    numbers = [intercept, *weights, *content["calibration"], *content["score_rule"], content["base"]]
+    numbers = [linear.intercept, *linear.weights, *(weight for own in linear.skills.values() for weight in own)]
+    numbers += [*content["calibration"], *content["score_rule"], content["base"]]
     if not all(math.isfinite(number) for number in numbers):
         raise BrokenArtefact("the model holds numbers that are not finite")
     knowledge = Knowledge(
-        ItemBank(content["base"], content["skills"], items),
-        Linear(intercept, weights),
+        ItemBank(content["base"], content["skills"], items, *content["company"]),
+        linear,
         trees,
         content["tree_share"],
         Calibration(*content["calibration"]),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.insights.model.corrections import Correction, corrected
-from services.insights.model.features import features
 from services.insights.model.history import Answer, History
 from services.insights.model.knowledge import Knowledge
 from services.insights.model.score import covers, score
@@ -129,8 +128,9 @@ def score_figures(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -
             continue
         state = state_after(knowledge, answers[:AFTER])
         coming = answers[AFTER : AFTER + NEXT]
-        chances = [knowledge.of_vector(features(state, _item(knowledge, answer), answer.at)) for answer in coming]
-        beliefs = [expected(*belief(state, _item(knowledge, answer))) for answer in coming]
+        items = [_item(knowledge, answer) for answer in coming]
+        chances = [knowledge.probability(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
+        beliefs = [expected(*belief(state, item)) for item in items]
         interval = score(chances, beliefs, state, knowledge.score_rule)
         observed = sum(answer.correct for answer in coming) / NEXT
         errors.append(abs(interval.mean - observed))

@@ -1,7 +1,8 @@
 """What the probability of success is computed from: one vector per (learner, item), in O(skills of the item).
 
 Source of the families: Best-LR (T. Gervet et al., When is deep learning the best approach to knowledge
-tracing?, 2020) counts successes and failures; PFA likewise per skill; recency and residuals are added.
+tracing?, 2020) counts successes and failures; PFA likewise per skill; recency and residuals are added, and the
+company that items keep (``company.py``).
 """
 
 from __future__ import annotations
@@ -42,6 +43,18 @@ FEATURES = (
     "item_age",
     "pause",
     "pause_known",
+    "peer",
+    "skill_peer",
+    "peer_gap",
+    "peers",
+    "peers_recent",
+    "place",
+    "place_gap",
+    "near",
+    "near_weight",
+    "context",
+    "carried",
+    "carried_weight",
 )
 """The order of every vector."""
 PRIOR_ANSWERS = 4.0
@@ -79,6 +92,7 @@ def features(state: LearnerState, item: Item, at: float = 0.0) -> list[float]:
         math.log1p(state.answered - tried.position) if tried else NEVER,
         math.log1p(pause),
         1.0 if known else 0.0,
+        *_company_features(state, item),
     ]
 
 
@@ -107,6 +121,30 @@ def _skill_features(state: LearnerState, item: Item) -> list[float]:
     share = 1 / len(item.skills)
     sums = (variance, residual, slow, run, correct, wrong, new, age)
     return [ability * share, least, *(value * share for value in sums)]
+
+
+def _company_features(state: LearnerState, item: Item) -> list[float]:
+    carried = weight = 0.0
+    if item.after:
+        for name, residual in state.recent:
+            link = item.after.get(name)
+            if link is not None:
+                carried += residual * link[0]
+                weight += link[1]
+    return [
+        item.peer,
+        item.skill_peer,
+        item.peer - state.mean if state.answered else 0.0,
+        (state.peers + item.peer) / (state.answered + 1),
+        state.peers_recent,
+        item.place,
+        item.place - math.log1p(state.answered),
+        item.near,
+        math.log1p(item.near_weight),
+        state.context,
+        carried,
+        math.log1p(weight),
+    ]
 
 
 def log_run(run: int) -> float:

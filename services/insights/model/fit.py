@@ -12,10 +12,11 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from services.insights.model.company import fit_bank
 from services.insights.model.features import FEATURES, features
-from services.insights.model.history import Answer, History, columns, walk
-from services.insights.model.items import ItemBank, fit_items
-from services.insights.model.knowledge import Calibration, Knowledge, Linear, ScoreRule
+from services.insights.model.history import Answer, History, walk
+from services.insights.model.items import ItemBank, memberships
+from services.insights.model.knowledge import SLOPED_COLUMNS, Calibration, Knowledge, Linear, ScoreRule
 from services.insights.model.score import Case, fitted_rule
 from services.insights.model.state import LearnerState, belief, expected
 from services.insights.model.trees import Trees, exported
@@ -31,7 +32,9 @@ LEAST_FOR_TREES = 5_000
 LEAST_LEARNERS = 10
 ANCHOR_SCALE = 10.0
 """The belief's own logit is penalised this much less (in weight) than what corrects it."""
-RIDGE = 0.0005
+RIDGE = 0.001
+SLOPE_SCALE = 4.0
+"""Likewise, in weight, of what differs from skill to skill."""
 AFTER, NEXT = 10, 20
 """Score intervals are fitted on the next 20 answers after 10."""
 
@@ -42,9 +45,12 @@ class TooLittleHistory(ValueError):
 
 @dataclass(slots=True)
 class _Fold:
+    """One row of ``x``, ``y``, ``skills`` per answer. ``cases``: vectors and skills of coming items, and the rest."""
+
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    cases: list[tuple[list[list[float]], Case]]
+    skills: list[tuple[str, ...]]
+    cases: list[tuple[list[list[float]], list[tuple[str, ...]], Case]]
 
 
 def fit(history: History, *, seed: int = 0) -> Knowledge:
@@ -67,29 +73,28 @@ def _fit(history: History, seed: int) -> Knowledge:
     import numpy as np
 
     learners = sorted(history)
-    answered = columns(history, learners)
-    if len(learners) < LEAST_LEARNERS or len(set(answered.correct)) < 2:
+    outcomes = {answer.correct for answers in history.values() for answer in answers}
+    if len(learners) < LEAST_LEARNERS or len(outcomes) < 2:
         raise TooLittleHistory(f"{len(learners)} learners: at least {LEAST_LEARNERS} with both outcomes are needed")
     random.Random(seed).shuffle(learners)
     folds = [_fold(history, learners, number) for number in range(FOLDS)]
-    everything = np.vstack([fold.x for fold in folds]), np.concatenate([fold.y for fold in folds])
-    boosted = len(everything[1]) >= LEAST_FOR_TREES
+    x, y, skills = _joined(folds)
+    boosted = len(y) >= LEAST_FOR_TREES
     linear_out, trees_out = [], []
-    for number in range(FOLDS):
-        x = np.vstack([fold.x for i, fold in enumerate(folds) if i != number])
-        y = np.concatenate([fold.y for i, fold in enumerate(folds) if i != number])
-        linear_out.append(_linear(x, y).logits(folds[number].x))
+    for number, held in enumerate(folds):
+        others = _joined([fold for i, fold in enumerate(folds) if i != number])
+        linear = _linear(*others)
+        linear_out.append(linear.logits(held.x, linear.slopes(held.skills)))
         if boosted:
-            trees_out.append(_booster(x, y, seed).decision_function(folds[number].x))
-    share = _best_share(linear_out, trees_out, everything[1]) if boosted else 0.0
+            trees_out.append(_booster(others[0], others[1], seed).decision_function(held.x))
+    share = _best_share(linear_out, trees_out, y) if boosted else 0.0
     logits = _blend(np.concatenate(linear_out), np.concatenate(trees_out) if boosted else None, share)
-    trees = _trees(*everything, seed) if boosted and share else None
     knowledge = Knowledge(
-        fit_items(answered),
-        _linear(*everything),
-        trees,
+        fit_bank(history, learners),
+        _linear(x, y, skills),
+        _trees(x, y, seed) if boosted and share else None,
         share,
-        _platt(logits, everything[1]),
+        _platt(logits, y),
         ScoreRule(),
     )
     return replace(knowledge, score_rule=_score_rule(knowledge, folds))
@@ -99,8 +104,9 @@ def _fold(history: History, learners: Sequence[str], number: int) -> _Fold:
     import numpy as np
 
     held = learners[number::FOLDS]
-    bank = fit_items(columns(history, [name for i, name in enumerate(learners) if i % FOLDS != number]))
+    bank = fit_bank(history, [name for i, name in enumerate(learners) if i % FOLDS != number])
     rows: list[list[float]] = []
+    skills: list[tuple[str, ...]] = []
     outcomes: list[float] = []
     cases = []
     for name in held:
@@ -109,19 +115,38 @@ def _fold(history: History, learners: Sequence[str], number: int) -> _Fold:
                 cases.append(_case(state, history[name][AFTER : AFTER + NEXT], bank))
             rows.append(features(state, item, answer.at))
             outcomes.append(float(answer.correct))
-    return _Fold(np.array(rows).reshape(-1, len(FEATURES)), np.array(outcomes), cases)
+            skills.append(item.skills)
+    return _Fold(np.array(rows).reshape(-1, len(FEATURES)), np.array(outcomes), skills, cases)
 
 
-def _linear(x: NDArray[np.float64], y: NDArray[np.float64]) -> Linear:
+def _joined(folds: Sequence[_Fold]) -> tuple[NDArray[np.float64], NDArray[np.float64], list[tuple[str, ...]]]:
     import numpy as np
+
+    skills = [own for fold in folds for own in fold.skills]
+    return np.vstack([fold.x for fold in folds]), np.concatenate([fold.y for fold in folds]), skills
+
+
+def _linear(x: NDArray[np.float64], y: NDArray[np.float64], skills: Sequence[tuple[str, ...]]) -> Linear:
+    """Ridge logistic regression on the standardised features, and on ``SLOPED`` and one once per skill."""
+    import numpy as np
+    from scipy.sparse import csr_matrix, hstack
     from sklearn.linear_model import LogisticRegression
 
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     scale = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0)
     scale[FEATURES.index("shrunk_logit")] *= ANCHOR_SCALE
-    model = LogisticRegression(C=RIDGE, max_iter=1000).fit((x - mean) * scale, y)
-    weights = model.coef_[0] * scale
-    return Linear(float(model.intercept_[0] - weights @ mean), [float(weight) for weight in weights])
+    standard = (x - mean) * scale
+    sloped = np.hstack([np.ones((len(x), 1)), standard[:, SLOPED_COLUMNS]])
+    member, names = memberships(skills)
+    per_skill = [member.multiply(SLOPE_SCALE * sloped[:, [column]]) for column in range(sloped.shape[1])]
+    model = LogisticRegression(C=RIDGE, max_iter=1000).fit(hstack([csr_matrix(standard), *per_skill]).tocsr(), y)
+    weights = model.coef_[0, : len(mean)] * scale
+    own = SLOPE_SCALE * model.coef_[0, len(mean) :].reshape(sloped.shape[1], len(names))
+    own[1:] *= scale[list(SLOPED_COLUMNS), None]
+    own[0] -= mean[list(SLOPED_COLUMNS)] @ own[1:]
+    return Linear(
+        float(model.intercept_[0] - weights @ mean), weights.tolist(), dict(zip(names, own.T.tolist(), strict=True))
+    )
 
 
 def _booster(x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Any:
@@ -163,12 +188,15 @@ def _platt(logits: NDArray[np.float64], y: NDArray[np.float64]) -> Calibration:
     return Calibration(float(model.coef_[0][0]), float(model.intercept_[0]))
 
 
-def _case(state: LearnerState, coming: Sequence[Answer], bank: ItemBank) -> tuple[list[list[float]], Case]:
+def _case(
+    state: LearnerState, coming: Sequence[Answer], bank: ItemBank
+) -> tuple[list[list[float]], list[tuple[str, ...]], Case]:
     """What is known before ``coming`` of each of its items, and the share that came out right."""
     items = [bank.get(answer.item, answer.skills) for answer in coming]
     vectors = [features(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
     beliefs = [expected(*belief(state, item)) for item in items]
-    return vectors, Case((), beliefs, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
+    case = Case((), beliefs, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
+    return vectors, [item.skills for item in items], case
 
 
 def _score_rule(knowledge: Knowledge, folds: list[_Fold]) -> ScoreRule:
@@ -176,7 +204,7 @@ def _score_rule(knowledge: Knowledge, folds: list[_Fold]) -> ScoreRule:
     import numpy as np
 
     return fitted_rule(
-        replace(case, chances=knowledge.of_matrix(np.array(vectors)).tolist())
+        replace(case, chances=knowledge.of_matrix(np.array(vectors), knowledge.linear.slopes(skills)).tolist())
         for fold in folds
-        for vectors, case in fold.cases
+        for vectors, skills, case in fold.cases
     )

@@ -8,7 +8,7 @@ the explanatory part is their LLTM with error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from services.insights.model.state import Item
@@ -23,11 +23,15 @@ LEARNER_PRECISION, SKILL_PRECISION, ITEM_PRECISION = 1.2, 2.0, 1.5
 
 @dataclass(slots=True)
 class ItemBank:
-    """Fitted easiness. ``base``: logit of the average item; an item never seen gets its skills' effect."""
+    """Fitted easiness. ``base``: logit of the average item; an item never seen gets its skills' effect.
+    ``skill_peers``, ``usual_peer``, ``usual_place``: what is usual of the company that items keep."""
 
     base: float
     skills: dict[str, float]
     items: dict[str, Item]
+    skill_peers: dict[str, float] = field(default_factory=dict)
+    usual_peer: float = 0.0
+    usual_place: float = 0.0
 
     def get(self, item_id: str, skills: tuple[str, ...]) -> Item:
         known = self.items.get(item_id)
@@ -35,7 +39,15 @@ class ItemBank:
 
     def unseen(self, item_id: str, skills: tuple[str, ...]) -> Item:
         guess = self.base + sum(self.skills.get(name, 0.0) for name in skills) / max(len(skills), 1)
-        return Item(item_id, guess, 1 / ITEM_PRECISION, 0.0, skills, guess)
+        peer = self.skill_peer(skills)
+        known = (item_id, guess, 1 / ITEM_PRECISION, 0.0, skills, guess)
+        return Item(*known, peer=peer, skill_peer=peer, place=self.usual_place)
+
+    def skill_peer(self, skills: tuple[str, ...]) -> float:
+        """Mean ability of those who practise ``skills``."""
+        if not skills:
+            return self.usual_peer
+        return sum(self.skill_peers.get(name, self.usual_peer) for name in skills) / len(skills)
 
 
 @dataclass(slots=True)
@@ -55,7 +67,7 @@ def fit_items(answers: Answers) -> ItemBank:
     learner_ids, learner = np.unique(np.asarray(answers.learners, dtype=object).astype(str), return_inverse=True)
     item_ids, item = np.unique(np.asarray(answers.items, dtype=object).astype(str), return_inverse=True)
     y = np.asarray(answers.correct, dtype=float)
-    member, names = _memberships([str(name) for name in item_ids], answers.skills)
+    member, names = memberships([answers.skills.get(str(name), ()) for name in item_ids])
     rate = min(max(float(y.mean()) if len(y) else 0.5, 0.01), 0.99)
     base = float(np.log(rate / (1 - rate)))
     ability, effect = np.zeros(len(learner_ids)), np.zeros(len(item_ids))
@@ -108,17 +120,16 @@ def _step(
     return step
 
 
-def _memberships(item_ids: Sequence[str], skills: Mapping[str, tuple[str, ...]]) -> tuple[Any, list[str]]:
-    """Items x skills, each row summing to one (or zero without skills)."""
+def memberships(skill_sets: Sequence[tuple[str, ...]]) -> tuple[Any, list[str]]:
+    """Sparse matrix of sets x skills, each row summing to one (or zero for an empty set), and the skills' names."""
     from scipy.sparse import csr_matrix
 
-    names = sorted({name for item in item_ids for name in skills.get(item, ())})
+    names = sorted({name for tags in skill_sets for name in tags})
     position = {name: i for i, name in enumerate(names)}
     rows, columns, values = [], [], []
-    for row, item in enumerate(item_ids):
-        tags = skills.get(item, ())
+    for row, tags in enumerate(skill_sets):
         for name in tags:
             rows.append(row)
             columns.append(position[name])
             values.append(1 / len(tags))
-    return csr_matrix((values, (rows, columns)), shape=(len(item_ids), len(names))), names
+    return csr_matrix((values, (rows, columns)), shape=(len(skill_sets), len(names))), names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services.insights.model.features import FEATURES, features
@@ -17,26 +17,50 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SLOPED = ("ability", "skill_correct", "skill_wrong", "skill_residual", "answered")
+"""The features whose weight differs from skill to skill."""
+SLOPED_COLUMNS = tuple(FEATURES.index(name) for name in SLOPED)
+
+
 @dataclass(slots=True)
 class Linear:
-    """A logistic regression on standardised features; ``weights`` already hold the scaling."""
+    """A logistic regression on standardised features; ``weights`` already hold the scaling. ``skills``: what each
+    skill adds to the intercept and to the weights of ``SLOPED``; an item gets the mean over its skills."""
 
     intercept: float
     weights: list[float]
+    skills: dict[str, list[float]] = field(default_factory=dict)
 
-    def logit(self, vector: Sequence[float]) -> float:
-        return self.intercept + float(sum(map(operator.mul, self.weights, vector)))
+    def logit(self, vector: Sequence[float], skills: Sequence[str]) -> float:
+        total = self.intercept + float(sum(map(operator.mul, self.weights, vector)))
+        if skills and self.skills:
+            sloped = (1.0, *(vector[column] for column in SLOPED_COLUMNS))
+            share = 1 / len(skills)
+            for name in skills:
+                own = self.skills.get(name)
+                if own is not None:
+                    total += share * sum(map(operator.mul, own, sloped))
+        return total
 
-    def logits(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slopes(self, skill_sets: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """One row per set of skills: what they add to the intercept and to the weights of ``SLOPED``."""
+        import numpy as np
+
+        rows = np.zeros((len(skill_sets), 1 + len(SLOPED)))
+        for row, skills in zip(rows, skill_sets, strict=True):
+            for name in skills:
+                if name in self.skills:
+                    row += np.array(self.skills[name]) / len(skills)
+        return rows
+
+    def logits(self, matrix: NDArray[np.float64], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``slopes``: of each row's skills, see above."""
         import numpy as np
 
         # Not BLAS: its threads wake for products this small and then contend with everything else.
         total: NDArray[np.float64] = self.intercept + np.einsum("ij,j->i", matrix, np.array(self.weights))
+        total += slopes[:, 0] + np.einsum("ij,ij->i", slopes[:, 1:], matrix[:, SLOPED_COLUMNS])
         return total
-
-    def terms(self, vector: Sequence[float]) -> dict[str, float]:
-        """What each feature adds to the logit; they and the intercept sum to it."""
-        return {name: weight * value for name, weight, value in zip(FEATURES, self.weights, vector, strict=True)}
 
 
 @dataclass(slots=True)
@@ -78,19 +102,22 @@ class Knowledge:
 
     def probability(self, state: LearnerState, item: Item, at: float = 0.0) -> float:
         """Of a correct answer of this learner to this item now, calibrated, in (0, 1)."""
-        return self.of_vector(features(state, item, at))
+        return self.of_vector(features(state, item, at), item.skills)
 
-    def of_vector(self, vector: Sequence[float]) -> float:
-        logit = self.linear.logit(vector)
+    def of_vector(self, vector: Sequence[float], skills: Sequence[str]) -> float:
+        logit = self.linear.logit(vector, skills)
         if self.trees is not None and self.tree_share:
             logit += self.tree_share * (self.trees.logit(vector) - logit)
         return sigmoid(self.calibration.slope * logit + self.calibration.offset)
 
-    def of_matrix(self, matrix: NDArray[np.float64], *, quick: bool = False) -> NDArray[np.float64]:
-        """One probability per row. ``quick``: by the linear part alone, for choosing whom to ask the trees about."""
+    def of_matrix(
+        self, matrix: NDArray[np.float64], slopes: NDArray[np.float64], *, quick: bool = False
+    ) -> NDArray[np.float64]:
+        """One probability per row. ``slopes``: ``linear.slopes`` of the rows' skills. ``quick``: by the linear part
+        alone, for choosing whom to ask the trees about."""
         import numpy as np
 
-        logit = self.linear.logits(matrix)
+        logit = self.linear.logits(matrix, slopes)
         if not quick and self.trees is not None and self.tree_share:
             logit = logit + self.tree_share * (self.trees.logits(matrix) - logit)
         result: NDArray[np.float64] = 1 / (1 + np.exp(-(self.calibration.slope * logit + self.calibration.offset)))

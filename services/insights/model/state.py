@@ -17,6 +17,10 @@ ABILITY_DRIFT = 0.004
 SKILL_DRIFT = 0.006
 FAST, SLOW, SKILL_RATE, SKILL_SLOW = 0.3, 0.06, 0.35, 0.12
 """Rates of the exponentially weighted means of residuals (answer minus expectation)."""
+COMPANY_RATE = 0.3
+"""Rate of the exponentially weighted means over the items met."""
+RECENT = 6
+"""How many of the latest answers are remembered one by one."""
 PROBIT = math.pi / 8
 """Of the approximation of a logistic curve averaged over a Gaussian. Source: D. J. C. MacKay (1992)."""
 
@@ -32,7 +36,10 @@ def sigmoid(logit: float) -> float:
 class Item:
     """A problem as the model sees it. ``easiness``: logit of success of an average learner; ``variance``:
     of that estimate; ``answers``: how many it rests on; ``skills``: concept tags; ``skill_easiness``: what
-    the skills alone would say."""
+    the skills alone would say. The rest is the company it keeps, see ``company.py``: ``peer``, ``skill_peer``: mean
+    ability of those who took it, or who practised its skills; ``near``: how much easier than their skills say are
+    the items met beside it, known from ``near_weight`` of them; ``place``: mean log position in a learner's history;
+    ``after``: per item answered shortly before, how its residual carries over and the information behind that."""
 
     id: str
     easiness: float
@@ -40,6 +47,12 @@ class Item:
     answers: float
     skills: tuple[str, ...]
     skill_easiness: float
+    peer: float = 0.0
+    skill_peer: float = 0.0
+    near: float = 0.0
+    near_weight: float = 0.0
+    place: float = 0.0
+    after: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,7 +83,9 @@ class ItemState:
 @dataclass(slots=True)
 class LearnerState:
     """``at``: seconds since the epoch of the latest answer, 0 when unknown. ``run``: the length of the run of equal
-    answers that ends now, negative when they were wrong."""
+    answers that ends now, negative when they were wrong. ``peers``: sum of the items' ``peer``; ``peers_recent`` and
+    ``context``: exponentially weighted means of it and of how much easier items were than their skills say;
+    ``recent``: the latest answers' items and residuals, oldest first."""
 
     answered: int = 0
     correct: int = 0
@@ -80,6 +95,10 @@ class LearnerState:
     slow: float = 0.0
     run: int = 0
     at: float = 0.0
+    peers: float = 0.0
+    peers_recent: float = 0.0
+    context: float = 0.0
+    recent: list[tuple[str, float]] = field(default_factory=list)
     last_skills: tuple[str, ...] = ()
     skills: dict[str, SkillState] = field(default_factory=dict)
     items: dict[str, ItemState] = field(default_factory=dict)
@@ -129,6 +148,7 @@ def update(state: LearnerState, item: Item, correct: bool, at: float = 0.0) -> f
         skill.run = _longer(skill.run, correct)
     state.fast += FAST * (residual - state.fast)
     state.slow += SLOW * (residual - state.slow)
+    _keep_company(state, item, residual)
     _count(state, item, skills, correct, at)
     return residual
 
@@ -139,6 +159,14 @@ def _practised(state: LearnerState, name: str) -> SkillState:
         skill = state.skills[name] = SkillState()
     skill.variance = min(SKILL_VARIANCE, skill.variance + SKILL_DRIFT)
     return skill
+
+
+def _keep_company(state: LearnerState, item: Item, residual: float) -> None:
+    state.peers += item.peer
+    state.peers_recent += (COMPANY_RATE if state.answered else 1.0) * (item.peer - state.peers_recent)
+    state.context += COMPANY_RATE * (item.easiness - item.skill_easiness - state.context)
+    state.recent.append((item.id, residual))
+    del state.recent[:-RECENT]
 
 
 def _count(state: LearnerState, item: Item, skills: list[SkillState], correct: bool, at: float) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.insights.model.features import FEATURES, LONGEST_PAUSE, NEVER, PRIOR_ANSWERS, log_run
+from services.insights.model.knowledge import Linear
 from services.insights.model.state import PROBIT, SKILL_VARIANCE, Item, LearnerState
 
 if TYPE_CHECKING:
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLUMN = {name: column for column, name in enumerate(FEATURES)}
+_CONSTANT = [
+    _COLUMN[name]
+    for name in (
+        "easiness",
+        "easiness_variance",
+        "skill_easiness",
+        "item_answers",
+        "peer",
+        "skill_peer",
+        "place",
+        "near",
+        "near_weight",
+    )
+]
+"""What does not depend on the learner, in the order of ``_constant``."""
 _SKILL_MEANS = (
     "skill_ability",
     "skill_variance",
@@ -28,10 +44,17 @@ _SKILL_MEANS = (
 )
 
 
+def _constant(item: Item) -> tuple[float, ...]:
+    answers, near_weight = math.log1p(item.answers), math.log1p(item.near_weight)
+    own = item.easiness, item.variance, item.skill_easiness, answers
+    return *own, item.peer, item.skill_peer, item.place, item.near, near_weight
+
+
 @dataclass(slots=True)
 class ItemTable:
     """``skill_of`` and ``item_of`` list the memberships, ordered by item; ``share``: one over the item's skills;
-    ``same``: the items that train exactly these skills."""
+    ``same``: the items that train exactly these skills; ``after``: per item answered, the rows of those that follow it
+    and their links; ``slopes``: of the linear part, for every row's skills."""
 
     items: Sequence[Item]
     skills: dict[str, int]
@@ -41,19 +64,24 @@ class ItemTable:
     item_of: NDArray[np.intp]
     share: NDArray[np.float64]
     same: dict[tuple[str, ...], list[int]]
+    after: dict[str, tuple[list[int], NDArray[np.float64]]]
+    slopes: NDArray[np.float64]
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> ItemTable:
+    def of(cls, items: Sequence[Item], linear: Linear) -> ItemTable:
         import numpy as np
 
         skills: dict[str, int] = {}
         same: dict[tuple[str, ...], list[int]] = {}
         skill_of, item_of, share = [], [], []
-        constant = np.zeros((len(items), 4))
+        after: dict[str, list[tuple[int, tuple[float, float]]]] = {}
+        constant = np.zeros((len(items), len(_CONSTANT)))
         for row, item in enumerate(items):
             if item.skills:
                 same.setdefault(item.skills, []).append(row)
-            constant[row] = item.easiness, item.variance, item.skill_easiness, math.log1p(item.answers)
+            constant[row] = _constant(item)
+            for earlier, link in item.after.items():
+                after.setdefault(earlier, []).append((row, link))
             for name in item.skills:
                 skill_of.append(skills.setdefault(name, len(skills)))
                 item_of.append(row)
@@ -67,6 +95,8 @@ class ItemTable:
             np.array(item_of, dtype=np.intp),
             np.array(share),
             same,
+            {name: ([row for row, _ in links], np.array([link for _, link in links])) for name, links in after.items()},
+            linear.slopes([item.skills for item in items]),
         )
 
     def matrix(self, state: LearnerState, at: float = 0.0) -> NDArray[np.float64]:
@@ -75,7 +105,7 @@ class ItemTable:
 
         size = len(self.items)
         x = np.zeros((size, len(FEATURES)))
-        x[:, :4] = self.constant
+        x[:, _CONSTANT] = self.constant
         belief = self._skill_columns(x, state)
         logit = x[:, 0] + state.mean + x[:, _COLUMN["skill_ability"]]
         x[:, _COLUMN["logit"]] = logit
@@ -93,9 +123,12 @@ class ItemTable:
             ("item_age", NEVER),
             ("pause", math.log1p(pause)),
             ("pause_known", 1.0 if known else 0.0),
+            ("peers_recent", state.peers_recent),
+            ("context", state.context),
         ):
             x[:, _COLUMN[name]] = value
         self._history_columns(x, state)
+        self._company_columns(x, state)
         return x
 
     def _skill_columns(self, x: NDArray[np.float64], state: LearnerState) -> NDArray[np.float64]:
@@ -135,6 +168,21 @@ class ItemTable:
             float
         )
         return added
+
+    def _company_columns(self, x: NDArray[np.float64], state: LearnerState) -> None:
+        import numpy as np
+
+        peer = x[:, _COLUMN["peer"]]
+        x[:, _COLUMN["peer_gap"]] = peer - state.mean if state.answered else 0.0
+        x[:, _COLUMN["peers"]] = (state.peers + peer) / (state.answered + 1)
+        x[:, _COLUMN["place_gap"]] = x[:, _COLUMN["place"]] - math.log1p(state.answered)
+        weight = _COLUMN["carried_weight"]
+        for name, residual in state.recent:
+            if name in self.after:
+                rows, links = self.after[name]
+                x[rows, _COLUMN["carried"]] += residual * links[:, 0]
+                x[rows, weight] += links[:, 1]
+        x[:, weight] = np.log1p(x[:, weight])
 
     def _history_columns(self, x: NDArray[np.float64], state: LearnerState) -> None:
         for name, tried in state.items.items():

@@ -32,7 +32,7 @@ class Callers:
                 headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
             ) from error
         assert identity is not None  # noqa: S101 - there is a header
-        return Caller(identity.user_id, f"user:{identity.user_id}", identity.is_admin)
+        return Caller(identity.user_id, f"user:{identity.user_id}", identity.roles)
 
     async def admin(self, request: Request) -> Caller:
         """Raises Problem: 401 nobody signed in, 403 not an administrator."""

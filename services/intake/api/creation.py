@@ -68,7 +68,7 @@ class Creation:
             "query": asked.query,
             "options": asked.options.model_dump(mode="json"),
         }
-        metadata = {**asked.options.metadata, "routing": complexity.explained()}
+        metadata = {**asked.options.metadata, "routing": complexity.explained(), **caller.credentials}
         job = NewJob(
             id=job_id,
             caller=caller,
@@ -169,7 +169,7 @@ def _retrial(
         worker=worker,
         query=own.query,
         priority=Priority(own.priority),
-        metadata=json_text({**kept, "retryOf": str(old_id)}),
+        metadata=json_text({**kept, "retryOf": str(old_id), **caller.credentials}),
         options=own.options,
         traceparent=telemetry.current_traceparent(),
         idempotency=claim,

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import JsonValue
+
 from contracts.jobs import JobType, Priority
 from contracts.manifest import WORKERS
+from services.kernel.identity import ADMIN
+from services.kernel.jobs.requests import CALLER_ROLES, SCHEDULE
 
 
 class Status(StrEnum):
@@ -25,7 +29,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 OPEN = frozenset(Status) - TERMINAL
 
 SCHEDULE_CALLER = "schedule:"
-RESERVED_METADATA = frozenset({"routing", "retryOf", "schedule", "dueAt"})
+RESERVED_METADATA = frozenset({"routing", "retryOf", SCHEDULE, "dueAt", CALLER_ROLES})
 """Metadata names the platform writes itself; a client may not."""
 
 
@@ -44,7 +48,16 @@ class Caller:
 
     user_id: str | None
     key: str
-    is_admin: bool = False
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.roles
+
+    @property
+    def credentials(self) -> dict[str, JsonValue]:
+        """What a job's metadata tells its worker of the caller's roles."""
+        return {CALLER_ROLES: list[JsonValue](sorted(self.roles))} if self.roles else {}
 
     @property
     def idempotency_scope(self) -> str:

@@ -11,6 +11,9 @@ from services.kernel.jobs.context import JobFailedError
 M = TypeVar("M", bound=BaseModel)
 
 INVALID = "invalid_request"
+CALLER_ROLES, SCHEDULE = "callerRoles", "schedule"
+"""Members of a job's metadata that the door writes and clients may not: roles of the signed-in sender, and the name
+of the schedule, set up by an administrator, whose job it is."""
 
 
 def json_object(query: str) -> dict[str, Any] | None:

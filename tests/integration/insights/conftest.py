@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
+from contracts.jobs import JobRequested
 from contracts.message import Message
 from contracts.problems import LocaleHints, LocaleText, ProblemPublished, Provenance
 from contracts.submissions import SubmissionGraded
@@ -26,14 +28,21 @@ from services.insights.bootstrap import build
 from services.insights.handlers import interaction_of
 from services.insights.settings import InsightsSettings
 from services.kernel.database.unit_of_work import Database
+from services.kernel.jobs.requests import CALLER_ROLES
 from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
 from tests.support.services import delivery_of, job_requested, let_go_of_sockets, opened, service_database, until
 
 ZONE = "Asia/Seoul"
+TOKEN_KEY = "a key for tests only, thirty-two bytes or more"
 BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SKILLS = ("select", "join", "group-by", "window", "subquery", "date")
+
+
+def bearer(user_id: str, *roles: str) -> dict[str, str]:
+    claims = {"sub": user_id, "roles": roles, "iss": "querycraft", "aud": "querycraft", "exp": 4_102_444_800}
+    return {"Authorization": f"Bearer {jwt.encode(claims, TOKEN_KEY, 'HS256')}"}
 
 
 @pytest.fixture
@@ -163,8 +172,13 @@ class Running:
         await until(there)
 
     async def job(self, job_type: str, query: Any, **fields: Any) -> dict[str, Any]:
+        """``roles``: of the sender ``user_id``, an administrator unless said otherwise."""
+        roles = fields.pop("roles", ["admin"])
+        options = {**fields.pop("options", {}), "metadata": {CALLER_ROLES: roles} if roles else {}}
+        return await self.end_of(job_requested(job_type, query, **{"user_id": "root", **fields}, options=options))
+
+    async def end_of(self, request: JobRequested) -> dict[str, Any]:
         """The end of a job: its result, or {"failed": code, "message": text}."""
-        request = job_requested(job_type, query, **fields)
         [worker] = self.service.workers
         assert await worker.dispatch(delivery_of(request)) == "ack"
         rows = await self.database.fetch("SELECT outcome FROM job_runs WHERE job_id = $1::text::uuid", request.job_id)
@@ -208,11 +222,12 @@ async def insights(
     insights_url: str, storage_emulator: StorageEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator.url)
-    async with running(insights_url, cors_origins=("https://learn.example",)) as service:
+    async with running(insights_url, cors_origins=("https://learn.example",), identity_key=TOKEN_KEY) as service:
         yield service
 
 
 @pytest.fixture
 async def http(insights: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=insights.url, timeout=30) as client:
+    """A member of staff's."""
+    async with httpx.AsyncClient(base_url=insights.url, timeout=30, headers=bearer("kim", "staff")) as client:
         yield client

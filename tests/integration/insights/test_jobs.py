@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from services.insights.model.fit import fit
-from services.insights.model.history import Answer
+from services.insights.adapters.models import Models, record
+from services.insights.model.knowledge import untrained
+from services.insights.model.population import Population
 from services.kernel.storage import GoogleCloudStorage
-from tests.integration.insights.conftest import ZONE, Running, answers_of, published
+from tests.integration.insights.conftest import BEGAN, ZONE, Running, answers_of, published
 from tests.support.services import UNCLOSED, until
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)
@@ -68,21 +69,15 @@ async def test_history_is_imported_once_from_csv_and_parquet(insights: Running, 
     assert [row["subject"] for row in subjects] == ["sql-course"]
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "says"),
-    [
+async def test_an_unreadable_file_fails_its_job_clearly(insights: Running, objects: GoogleCloudStorage) -> None:
+    for name, data, says in (
         ("no-header.csv", b"a,b\n1,2\n", "columns student, item, skills, correct are missing"),
         ("bad-row.csv", b"student,item,skills,correct\nx,1,,1\nx,2,,perhaps\n", "row 2: correct"),
-        ("binary.csv", b"\xff\xfe\x00", "not UTF-8"),
         ("torn.parquet", b"PAR1", "no Parquet"),
-    ],
-)
-async def test_an_unreadable_file_fails_its_job_clearly(
-    insights: Running, objects: GoogleCloudStorage, name: str, data: bytes, says: str
-) -> None:
-    end = await insights.job("prediction", "import", options={**IMPORT, "uri": await stored(objects, name, data)})
-    assert end["failed"] == "unreadable_history"
-    assert says in end["message"]
+    ):
+        end = await insights.job("prediction", "import", options={**IMPORT, "uri": await stored(objects, name, data)})
+        assert end["failed"] == "unreadable_history"
+        assert says in end["message"]
 
 
 async def test_an_import_reads_only_where_imports_lie(insights: Running) -> None:
@@ -145,34 +140,23 @@ async def test_a_refit_replaces_the_model_only_when_it_is_better(insights: Runni
 
 
 async def test_a_damaged_model_leaves_the_last_good_one_serving(insights: Running, objects: GoogleCloudStorage) -> None:
-    answers = answers_of(30, 20)
-    await insights.publish(*answers)
-    await insights.followed(len(answers))
-    good = await insights.job("prediction", "refit", options={"task": "refit"})
-    sealed = json.loads(await objects.read(good["uri"]))
+    good_uri = await Models(insights.database, objects).store(untrained(), Population())
+    sealed = json.loads(await objects.read(good_uri))
     sealed["model"] = sealed["model"].replace("0", "1", 1)
     damaged = await objects.write_once("insights/models/damaged.json", json.dumps(sealed).encode(), content_type="x")
-    await insights.database.execute(
-        "INSERT INTO models (uri, status, trained_until, figures) VALUES ($1, 'accepted', now(), '{}'), "
-        "('gs://querycraft-datasets/insights/models/missing.json', 'accepted', now(), '{}')",
-        damaged,
-    )
+    missing = "gs://querycraft-datasets/insights/models/missing.json"
+    good, *_ = [
+        await record(insights.database.pool, uri, accepted=True, trained_until=BEGAN, figures={})
+        for uri in (good_uri, damaged, missing)
+    ]
 
     async def both_broken() -> bool:
         return await insights.database.pool.fetchval("SELECT count(*) FROM models WHERE status = 'broken'") == 2
 
     await until(both_broken)
-    assert await _serves(insights, good["model_id"])
+    await until(lambda: _serves(insights, good))
     await insights.publish(*answers_of(1, 3, seed=9))
-    await insights.followed(len(answers) + 3)
-
-
-def test_a_fit_depends_on_its_input_alone() -> None:
-    history: dict[str, list[Answer]] = {}
-    for message in answers_of(12, 15):
-        answer = Answer(message.problem_id, tuple(message.tags), message.verdict == "correct")
-        history.setdefault(message.user_id, []).append(answer)
-    assert fit(history) == fit(dict(reversed(history.items())))
+    await insights.followed(3)
 
 
 async def _items(insights: Running, count: int) -> bool:

@@ -18,9 +18,11 @@ class Service:
     def __init__(self, *answers: int | None) -> None:
         self.answers = list(answers)
         self.asked = 0
+        self.tokens: list[str | None] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
+        self.tokens.append(request.headers.get("authorization"))
         status = self.answers.pop(0)
         if status is None:
             await asyncio.Event().wait()
@@ -85,3 +87,13 @@ async def test_a_refusal_is_the_callers_to_hear() -> None:
     with pytest.raises(InsightsRefused, match="422"):
         await client(service).patterns("")
     assert service.asked == 1
+
+
+async def test_what_one_may_know_is_not_kept_for_another() -> None:
+    service = Service(200, 200, 403)
+    asking = client(service)
+    for token in ("of-mina", "", "of-mina"):
+        await asking.patterns("mina", token=token)
+    assert service.tokens == ["Bearer of-mina", None]
+    with pytest.raises(InsightsRefused, match="403"):
+        await asking.patterns("mina", token="of-juno")
