@@ -12,8 +12,8 @@ from services.notifier.timing import leaves_at
 
 _MATCH = """
 SELECT receiver.id AS receiver_id, told.type, told.severity = 'critical' AS critical,
-       array_agg(told.id) AS notification_ids, planned_at, digest_seconds, time_zone, quiet_from, quiet_until,
-       clock_timestamp() AS now
+       array_agg(told.id ORDER BY told.sequence) AS notification_ids, planned_at, digest_seconds, time_zone,
+       quiet_from, quiet_until, clock_timestamp() AS now
 FROM notifications AS told
 JOIN {receivers} AS receiver ON {condition} AND {wanted}
 LEFT JOIN {groups} AS known ON known.{owner} = receiver.id AND known.type = told.type
@@ -30,10 +30,11 @@ WITH grouped AS (
 )
 INSERT INTO deliveries (notification_id, channel, {key}, webhook_id, next_attempt_at)
 SELECT told.id, '{channel}', grouped.id, {webhook}, grouped.planned_at
-FROM unnest($5::uuid[], $6::uuid[]) AS pair(receiver_id, notification_id)
+FROM unnest($5::uuid[], $6::uuid[]) WITH ORDINALITY AS pair(receiver_id, notification_id, position)
 JOIN notifications AS told ON told.id = pair.notification_id
 JOIN grouped ON grouped.{owner} = pair.receiver_id AND grouped.type = told.type
     AND grouped.critical = (told.severity = 'critical')
+ORDER BY position
 """
 
 

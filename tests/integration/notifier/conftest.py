@@ -22,6 +22,7 @@ from services.kernel.database.migrations import migrate
 from services.kernel.messaging.envelope import seal
 from services.kernel.messaging.provision import provision_embedded
 from services.kernel.runtime import Service
+from services.notifier import dispatcher
 from services.notifier.bootstrap import build
 from services.notifier.settings import NotifierSettings
 from tests.support.postgres import cloned, ensure_template
@@ -54,6 +55,12 @@ def fill(url: str) -> None:
         await connection.close()
 
     asyncio.run(provision())
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes due by hand is found at once, not at the next second."""
+    monkeypatch.setattr(dispatcher, "TICK_SECONDS", 0.05)
 
 
 @pytest.fixture

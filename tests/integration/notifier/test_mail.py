@@ -230,26 +230,24 @@ async def test_a_user_causes_few_confirmations_a_day(
     assert statuses == [201] * 10 + [409] * 2
 
 
-@pytest.mark.parametrize(
-    ("fields", "status", "field"),
-    [
-        ({"address": "mina@example.com\r\nBcc: jun@example.com"}, 422, "address"),
-        ({"address": "mina@example.com, jun@example.com"}, 422, "address"),
-        ({"address": "Mina <mina@example.com>"}, 422, "address"),
-        ({"time_zone": "Mars/Olympus"}, 422, "time_zone"),
-        ({"time_zone": "../../etc/passwd"}, 422, "time_zone"),
-        ({"quiet_hours": {"start": "07:00", "end": "07:00"}}, 422, "quiet_hours"),
-        ({"locale": "fr"}, 422, "locale"),
-        ({"everything": True}, 403, None),
-    ],
-)
-async def test_what_may_not_be_subscribed(
-    notifier: Running, http: httpx.AsyncClient, fields: dict[str, Any], status: int, field: str | None
-) -> None:
-    answer = await http.post(PATH, json={"address": "mina@example.com", **fields}, headers=MINA)
-    assert answer.status_code == status, answer.text
-    if field:
-        assert answer.json()["errors"][0]["field"].startswith(field)
+WRONG: list[tuple[dict[str, Any], int, str | None]] = [
+    ({"address": "mina@example.com\r\nBcc: jun@example.com"}, 422, "address"),
+    ({"address": "mina@example.com, jun@example.com"}, 422, "address"),
+    ({"address": "Mina <mina@example.com>"}, 422, "address"),
+    ({"time_zone": "Mars/Olympus"}, 422, "time_zone"),
+    ({"time_zone": "../../etc/passwd"}, 422, "time_zone"),
+    ({"quiet_hours": {"start": "07:00", "end": "07:00"}}, 422, "quiet_hours"),
+    ({"locale": "fr"}, 422, "locale"),
+    ({"everything": True}, 403, None),
+]
+
+
+async def test_what_may_not_be_subscribed(notifier: Running, http: httpx.AsyncClient) -> None:
+    for fields, status, field in WRONG:
+        answer = await http.post(PATH, json={"address": "mina@example.com", **fields}, headers=MINA)
+        assert answer.status_code == status, fields
+        if field:
+            assert answer.json()["errors"][0]["field"].startswith(field), fields
 
 
 async def test_subscriptions_are_their_owners_alone(

@@ -11,8 +11,9 @@ from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.grouping import EMAIL
 from services.notifier.adapters.groups import GroupClaim, GroupsTable
 from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable, NewSubscription
+from services.notifier.adapters.notifications import NotificationsTable
 from services.notifier.adapters.recording import record
-from services.notifier.domain import Notification, Origin, Severity, decide
+from services.notifier.domain import Notification, Origin, Severity, Viewer, decide
 from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import alert
 
@@ -74,12 +75,18 @@ async def states(database: Database) -> dict[str, int]:
 async def test_claims_at_the_same_moment_never_split_a_digest(database: Database) -> None:
     await subscribe(database)
     await tell(database, [f"type {number % 10}" for number in range(300)])
+    kept = await NotificationsTable(database.pool).after(0, Viewer(administrator=True), 1_000)
     mails = [mail for mails in await asyncio.gather(*(claim(database) for _ in range(5))) for mail in mails]
     while more := await claim(database):
         mails += more
     assert [len(mail.ids) for mail in mails] == [30] * 10
     assert len({delivery for mail in mails for delivery in mail.ids}) == 300
     assert {len(mail.shown) for mail in mails} == {20}
+    for mail in mails:
+        of_its_type = sorted(
+            each.sequence for each in kept if each.notification.type == mail.shown[0].notification.type
+        )
+        assert [each.sequence for each in mail.shown] == of_its_type[:20], "the oldest first"
 
 
 async def test_what_is_told_again_is_not_planned_again(database: Database) -> None:
