@@ -122,6 +122,7 @@ class _TreeReader:
         for node in nodes:
             self._read_name(node, ctes)
         self._hints.tables |= self._tables
+        self._hints.recursive |= any(isinstance(node, exp.With) and node.recursive for node in nodes)
         if any(isinstance(node, exp.Limit | exp.Fetch) for node in nodes) and any(
             isinstance(n, exp.Group) for n in nodes
         ):

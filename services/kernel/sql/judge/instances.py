@@ -38,11 +38,16 @@ class Profile:
 class InstanceMaker:
     def __init__(self, layout: Layout, sizes: Sequence[int], rng: random.Random) -> None:
         self._layout, self._rng = layout, rng
+        self._cycles = _CYCLES
         self._sizes = sorted({size + step for size in sizes for step in (0, 1) if size + step > 2})
 
     @property
     def has_tables(self) -> bool:
         return bool(self._layout.tables)
+
+    def avoid_cycles(self) -> None:
+        """From now on no row refers to itself or to a later one: a recursive query would not end on it."""
+        self._cycles = 0.0
 
     def opening(self) -> list[Profile]:
         """The first profiles: nothing, one row everywhere, one table empty, pairs of equal and of unequal rows."""
@@ -247,7 +252,7 @@ class InstanceMaker:
     def _climb(self, layout: TableLayout, refers: str, key: str, row: dict[str, Value], rows: Rows) -> None:
         """Lets ``row`` refer to earlier rows only, nearly always: a recursive query need not end on a cycle."""
         earlier = [other.get(key) for other in rows if other.get(key) is not None]
-        if row.get(refers) is None or row.get(refers) in earlier or self._rng.random() < _CYCLES:
+        if row.get(refers) is None or row.get(refers) in earlier or self._rng.random() < self._cycles:
             return
         if earlier:
             row[refers] = self._rng.choice(earlier)

@@ -21,7 +21,7 @@ from services.kernel.sql.ordering import OrderedReference, read_reference
 from services.kernel.sql.results import ResultSet
 
 _QUERY_SECONDS = 0.15  # no query needs longer on a handful of rows, unless it never ends
-_BATCH_SECONDS = 0.6
+_BATCH_SECONDS = 0.002  # more for each instance of a batch
 _SHUFFLES = 4
 
 
@@ -115,7 +115,7 @@ class Pair:
         """
         if self._shapes is None:
             raise ValueError("no run has shown the columns yet")
-        limit = deadline.sooner(_BATCH_SECONDS)
+        limit = deadline.sooner(_QUERY_SECONDS + _BATCH_SECONDS * len(slots))
         (expected_columns, expected_types), (columns, types) = self._shapes
         keys = self.ordered.sort_keys(len(expected_columns)) if self.ordered.keys else ()
         expected = engine.run_on_all(BatchQuery(self._bare(self.ordered.sql), keys), limit)

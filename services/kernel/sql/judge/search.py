@@ -80,6 +80,22 @@ class _Corpus:
         return self.rng.choice(self.kept) if self.kept and self.rng.random() < 0.4 else None
 
 
+class _Time:
+    """A deadline, and a little more for the first LEAST instances."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.limit = deadline
+        self._extended = False
+
+    def is_up(self, tried: int) -> bool:
+        if not self.limit.passed:
+            return False
+        if tried >= LEAST or self._extended:
+            return True
+        self.limit, self._extended = Deadline.after(_LEAST_SECONDS), True
+        return False
+
+
 class Search:
     def __init__(self, engine: InstanceEngine, pair: Pair, maker: InstanceMaker, rng: random.Random) -> None:
         self._engine, self._pair, self._maker, self._rng = engine, pair, maker, rng
@@ -87,6 +103,7 @@ class Search:
         self._noisy = self._failing = self._failed_batches = 0
         self._over = False
         self._found = Found()
+        self._time = _Time(Deadline.after(0))
         self._pending = self._batches()
 
     def run(self, deadline: Deadline, max_instances: int) -> Found:
@@ -94,28 +111,24 @@ class Search:
 
         A difference by chance is kept in case nothing better comes. Called again, it goes on with the next instances.
         """
-        found = self._found
-        last: Deadline | None = None
+        found, self._time = self._found, _Time(deadline)
         while found.tried < max_instances and not self._over:
-            passed = deadline.passed
-            if passed:
-                last = last or Deadline.after(_LEAST_SECONDS)
-                if found.tried >= LEAST or last.passed:
-                    found.ended_by = passed
-                    break
+            if self._time.is_up(found.tried):
+                found.ended_by = deadline.passed
+                break
             batch = next(self._pending, None)
             if batch is None:
                 break
-            self._run_batch(batch, last or deadline)
+            self._run_batch(batch)
         return found
 
     def forget(self) -> None:
         """Takes back the difference found, so that the search can go on."""
         self._found.instance, self._found.standing, self._over = None, Standing.UNSETTLED, False
 
-    def _run_batch(self, batch: list[Instance], deadline: Deadline) -> None:
+    def _run_batch(self, batch: list[Instance]) -> None:
         slots = sorted(self._engine.load(batch))
-        runs = self._answered(slots, deadline)
+        runs = self._answered(slots)
         doubted = []
         for slot, run in runs.items():
             if run.difference is None:
@@ -123,52 +136,54 @@ class Search:
             elif not self._is_noise(run):
                 doubted.append(slot)
         for slot in _worth_a_look(doubted, batch):
-            if deadline.passed and self._found.tried >= LEAST:
+            if self._time.is_up(self._found.tried):
                 return
-            if self._settles(batch[slot], slot, deadline):
+            if self._settles(batch[slot], slot):
                 self._over = True
                 return
 
-    def _answered(self, slots: Sequence[int], deadline: Deadline) -> dict[int, Run]:
+    def _answered(self, slots: Sequence[int]) -> dict[int, Run]:
         """The pair's run on each slot on which both queries run, of all at once where that can be."""
         runs: dict[int, Run] = {}
         waiting = list(slots)
         while waiting and not self._pair.knows_columns and not self._over:
-            self._run_singly(runs, [waiting.pop(0)], deadline)
+            self._run_singly(runs, [waiting.pop(0)])
         if self._over:
             return runs
         if not self._pair.shows_order_in_batches:
             alone, waiting = waiting[::_EVERY], [slot for n, slot in enumerate(waiting) if n % _EVERY]
-            self._run_singly(runs, alone, deadline)
-        if not self._run_together(runs, waiting, deadline):
+            self._run_singly(runs, alone)
+        if not self._run_together(runs, waiting):
             for start in range(0, len(waiting), _SMALL_BATCH):
                 part = waiting[start : start + _SMALL_BATCH]
-                if not self._run_together(runs, part, deadline):
+                if not self._run_together(runs, part):
                     self._failed_batches += 1
-                    self._run_singly(runs, part, deadline)
+                    self._run_singly(runs, part)
         return runs
 
-    def _run_together(self, runs: dict[int, Run], slots: Sequence[int], deadline: Deadline) -> bool:
+    def _run_together(self, runs: dict[int, Run], slots: Sequence[int]) -> bool:
         """False, having done nothing, where that cannot be: an error on one instance is one on all."""
         if len(slots) <= _FEW or self._failed_batches > _MOST_FAILED_BATCHES:
             return False
         self._engine.switch_on(slots[0], slots[-1] + 1)
         try:
-            together = self._pair.run_on_all(self._engine, slots, deadline)
-        except (duckdb.Error, TooManyRows):
+            together = self._pair.run_on_all(self._engine, slots, self._time.limit)
+        except (duckdb.Error, TooManyRows) as error:
+            if isinstance(error, duckdb.InterruptException):
+                self._maker.avoid_cycles()
             return False
         runs |= together
         self._found.tried += len(together)
         self._found.sound += len(together)
         return True
 
-    def _run_singly(self, runs: dict[int, Run], slots: Sequence[int], deadline: Deadline) -> None:
+    def _run_singly(self, runs: dict[int, Run], slots: Sequence[int]) -> None:
         found = self._found
         for slot in slots:
-            if self._over or (deadline.passed and found.tried >= LEAST):
+            if self._over or self._time.is_up(found.tried):
                 return
             found.tried += 1
-            run = self._pair.run(self._engine, slot, deadline)
+            run = self._pair.run(self._engine, slot, self._time.limit)
             if run.error is not None:
                 self._over = self._gives_up(run)
                 continue
@@ -202,14 +217,14 @@ class Search:
             for run, instance in zip(runs, instances, strict=True)
         ]
 
-    def _settles(self, instance: Instance, slot: int, deadline: Deadline) -> bool:
+    def _settles(self, instance: Instance, slot: int) -> bool:
         """Whether the queries by themselves confirm a difference seen on ``instance``, which is loaded in ``slot``."""
         if not self._pair.chancy:
-            if self._pair.run(self._engine, slot, deadline).difference is None:
+            if self._pair.run(self._engine, slot, self._time.limit).difference is None:
                 return False
             self._found.instance, self._found.standing = instance, Standing.REAL
             return True
-        found, standing = self._found, self._pair.standing(self._engine, instance, deadline)
+        found, standing = self._found, self._pair.standing(self._engine, instance, self._time.limit)
         if standing.is_certain or (standing is Standing.BY_CHANCE and found.instance is None):
             found.instance, found.standing = instance, standing
         if not standing.is_certain:
