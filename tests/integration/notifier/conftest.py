@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -63,14 +63,20 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "TICK_SECONDS", 0.05)
 
 
-@pytest.fixture
-def notifier_url(postgres_server: PostgresServer) -> Iterator[str]:
+@contextmanager
+def notifier_database(postgres_server: PostgresServer) -> Iterator[str]:
     """URL of a fresh, migrated database, as the role ``notifier``."""
     template = ensure_template(postgres_server, "template_notifier", fill)
     with cloned(postgres_server, template) as url:
         with closing(psycopg.connect(url, autocommit=True)) as admin:  # role settings are per database, not copied
             admin.execute(f"ALTER ROLE notifier IN DATABASE {admin.info.dbname} SET search_path = notifier, pg_temp")
         yield url.replace("postgres@", "notifier@")
+
+
+@pytest.fixture
+def notifier_url(postgres_server: PostgresServer) -> Iterator[str]:
+    with notifier_database(postgres_server) as url:
+        yield url
 
 
 @dataclass
