@@ -38,7 +38,7 @@ def _open_broker(settings: ServiceSettings, database: Database) -> Broker:
     if settings.broker == "pubsub":
         from services.kernel.messaging.pubsub import PubSubBroker
 
-        return PubSubBroker(settings.google_cloud_project)
+        return PubSubBroker(settings.google_cloud_project, polling=settings.delivery == "poll")
     from services.kernel.messaging.embedded import EmbeddedBroker
 
     return EmbeddedBroker(database.pool, lease=settings.lease_seconds)

@@ -79,7 +79,7 @@ class Service:
         await self.check()
         relay = Relay(self.database.pool, self.broker)
         self.database.when_emitted(relay.wake)
-        takers: list[Consumer | Worker] = [*self.consumers, *self.workers] if self.settings.delivery == "pull" else []
+        takers: list[Consumer | Worker] = [*self.consumers, *self.workers] if self.settings.delivery != "push" else []
         taking = [asyncio.create_task(taker.run(), name=f"{self.name}.take") for taker in takers]
         loops = [asyncio.create_task(loop(), name=f"{self.name}.loop") for loop in self._loops()]
         relaying = asyncio.create_task(relay.run(), name=f"{self.name}.relay")

@@ -18,8 +18,9 @@ class ServiceSettings(BaseSettings):
     """0 behind a transaction pooler, where prepared statements do not survive."""
 
     broker: Literal["embedded", "pubsub"] = "embedded"
-    delivery: Literal["pull", "push"] = "pull"
-    """``push``: an HTTP endpoint takes the messages (Cloud Run); ``pull``: the service fetches them."""
+    delivery: Literal["pull", "poll", "push"] = "pull"
+    """``push``: an HTTP endpoint takes the messages (Cloud Run); ``pull``: the service fetches them, on Pub/Sub by
+    streaming pull; ``poll``: by unary pull."""
     lease_seconds: float = Field(default=30.0, gt=0)
     """How long the embedded broker waits for a silent consumer before handing its messages to another."""
     push_audience: str = ""

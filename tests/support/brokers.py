@@ -108,6 +108,7 @@ class EmbeddedKit:
 class PubSubKit:
     emulator: PubSubEmulator
     project: str
+    polling: bool = False
     kind: str = "pubsub"
     lease: float = 10.0
     hand_back_seconds: float = 8.0
@@ -117,7 +118,7 @@ class PubSubKit:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Broker]:
-        broker = PubSubBroker(self.project, publish_timeout=3.0, topics=TOPICS)
+        broker = PubSubBroker(self.project, publish_timeout=3.0, polling=self.polling, topics=TOPICS)
         try:
             yield broker
         finally:
@@ -132,4 +133,4 @@ class PubSubKit:
             self.emulator.resume()
 
     def consumer_arguments(self) -> list[str]:
-        return [self.kind, self.project]
+        return ["polled" if self.polling else self.kind, self.project]

@@ -1,10 +1,11 @@
-"""The conformance suite runs every scenario on both brokers."""
+"""The conformance suite runs every scenario on both brokers, and on Pub/Sub by either way to pull."""
 
 import pytest
 
 from tests.support.brokers import BrokerKit, EmbeddedKit, PubSubKit
 
 BROKERS = ("embedded", pytest.param("pubsub", marks=pytest.mark.pubsub))
+WAYS = (*BROKERS, pytest.param("polled", marks=pytest.mark.pubsub))
 
 
 @pytest.fixture
@@ -22,10 +23,15 @@ def pubsub_kit(pubsub_emulator, pubsub_project) -> PubSubKit:
     return PubSubKit(pubsub_emulator, pubsub_project)
 
 
+@pytest.fixture
+def polled_kit(pubsub_emulator, pubsub_project) -> PubSubKit:
+    return PubSubKit(pubsub_emulator, pubsub_project, polling=True)
+
+
 pubsub_outage_kit = pubsub_kit
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(params=WAYS)
 async def kit(request) -> BrokerKit:
     """A provisioned broker of the test's own."""
     made: BrokerKit = request.getfixturevalue(f"{request.param}_kit")

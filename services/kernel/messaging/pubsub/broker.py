@@ -14,7 +14,9 @@ from services.kernel.messaging.envelope import Envelope
 from services.kernel.messaging.limits import refusal
 
 if TYPE_CHECKING:
+    from services.kernel.messaging.pubsub.polled import PolledStream
     from services.kernel.messaging.pubsub.publisher import Publisher
+    from services.kernel.messaging.pubsub.stream import PubSubStream
 
 _CHECKS_AT_ONCE = 8
 _CHECK_TIMEOUT = 20.0
@@ -28,6 +30,7 @@ class PubSubBroker:
     ``publish_timeout``: seconds within which every message published has an outcome.
     ``max_lease``: seconds after which a delivery that was never settled goes to others, however
     long its consumer lives; longer than the longest work on one message.
+    ``polling``: fetch by unary pull instead of a streaming one; ordered subscriptions stream all the same.
     ``topics``: what may be published to; the manifest's unless a test has its own.
     """
 
@@ -37,11 +40,13 @@ class PubSubBroker:
         *,
         publish_timeout: float = 30.0,
         max_lease: float = 900.0,
+        polling: bool = False,
         topics: Sequence[str] | None = None,
     ) -> None:
         self._project = project
         self._publish_timeout = publish_timeout
         self._max_lease = max_lease
+        self._polling = polling
         self._topics = frozenset([topic.name for topic in manifest.TOPICS] if topics is None else topics)
         self._made_publisher: Publisher | None = None
         self._made_subscriber: Any = None
@@ -127,15 +132,21 @@ class PubSubBroker:
 
     @asynccontextmanager
     async def _open(self, subscription: Subscription, capacity: int) -> AsyncIterator[Stream]:
-        from services.kernel.messaging.pubsub.stream import PubSubStream
-
-        stream = PubSubStream(
-            subscription, self._subscription_path(subscription), capacity, self._max_lease, self._hand_back
-        )
+        stream = self._stream(subscription, capacity)
         try:
             yield stream
         finally:
             await stream.close()
+
+    def _stream(self, subscription: Subscription, capacity: int) -> "PolledStream | PubSubStream":
+        path = self._subscription_path(subscription)
+        if self._polling and not subscription.ordered:
+            from services.kernel.messaging.pubsub.polled import PolledStream
+
+            return PolledStream(subscription, path, capacity, self._max_lease, self._subscriber)
+        from services.kernel.messaging.pubsub.stream import PubSubStream
+
+        return PubSubStream(subscription, path, capacity, self._max_lease, self._hand_back)
 
 
 def _exists(get: Callable[..., Any], path: dict[str, str]) -> bool:
