@@ -12,12 +12,11 @@ from uuid import UUID
 from contracts.metadata import MetadataRefreshed
 from services.kernel.metadata_cache import Example, IndexEntry, TableMetadata, WriteConflict, object_name
 from services.kernel.metadata_cache.objects import ABSENT
-from services.kernel.sql.guard import Refused
 from services.metadata.domain import examples as rules
 from services.metadata.domain.changes import SchemaDifference, affected, difference
-from services.metadata.domain.examples import Failed, Proposal, Verified, Votes
-from services.metadata.domain.offline import safe_examples
+from services.metadata.domain.examples import Verified, Votes
 from services.metadata.domain.tables import Described, Listed, Profiled, TableId, Trial, fingerprint
+from services.metadata.making import ExampleMaker
 from services.metadata.ports import (
     Announcer,
     Cache,
@@ -26,7 +25,6 @@ from services.metadata.ports import (
     Feedback,
     TableGone,
     Warehouse,
-    WriteRequest,
 )
 
 _logger = logging.getLogger(__name__)
@@ -167,9 +165,10 @@ async def _made(
         known = cached.metadata
         profiled = Profiled(known.table.columns, known.row_count, known.profile_note)
     schema = described.schema.model_copy(update={"columns": profiled.columns})
-    maker = _Maker(task, plan, replace(described, schema=schema), ports)
+    maker = ExampleMaker(ports.warehouse, ports.writer, replace(described, schema=schema), task.deadline, task.job_id)
     kept = plan.selection.kept
-    found, note = await maker.filled(await maker.checked_again(kept) if plan.again else _as_checked(kept))
+    checked = await maker.checked_again(kept) if plan.again else _as_checked(kept)
+    found, note = await maker.filled(checked, plan.selection.replacements, plan.difference.new)
     metadata = TableMetadata(
         generated_at=ports.now(),
         table=schema,
@@ -191,78 +190,6 @@ def _as_checked(kept: Sequence[Example]) -> list[Verified]:
     """As they were found when they last ran: neither the schema nor the data has changed since."""
     rows = {0.0: 0, 1.0: 1}
     return [Verified(e, Trial(True, rows.get(e.quality.non_empty if e.quality else 0.5))) for e in kept]
-
-
-class _Maker:
-    """Makes one table's examples: kept, corrected, written, repaired once, and safe ones for what is still missing."""
-
-    def __init__(self, task: Task, plan: _Plan, described: Described, ports: Ports) -> None:
-        self._task, self._plan, self._described, self._ports = task, plan, described, ports
-
-    async def checked_again(self, kept: Sequence[Example]) -> list[Verified]:
-        """Every example runs again after a change; one that fails now is left out."""
-        found = []
-        for example in kept:
-            trial = await self._ports.warehouse.attempt(example.sql, self._described)
-            if trial.runs:
-                counted = example.model_copy(
-                    update={"checks_made": example.checks_made + 1, "checks_passed": example.checks_passed + 1}
-                )
-                found.append(Verified(counted, trial))
-        return found
-
-    async def filled(self, found: list[Verified]) -> tuple[list[Verified], str]:
-        """With as many new ones as are missing, and a note when no model wrote them."""
-        corrected, _ = await self._verified(self._plan.selection.replacements)
-        found = [*found, *corrected]
-        missing = rules.WANTED - len(found)
-        if missing <= 0:
-            return found, ""
-        request = WriteRequest(
-            self._described.schema,
-            missing,
-            [item.example.question for item in found],
-            self._plan.difference.new,
-            self._task.deadline,
-            self._task.job_id,
-        )
-        written = await self._ports.writer.write(request)
-        good, failed = await self._verified(_new(written.proposals, found))
-        if failed:
-            repaired = await self._ports.writer.repair(request, failed)
-            mended, _ = await self._verified(repaired.proposals)
-            good += mended
-        found = _distinct([*found, *good])
-        if len(found) < rules.WANTED:
-            spare = _new(safe_examples(self._described.schema), found)[: rules.WANTED - len(found)]
-            safe, _ = await self._verified(spare)
-            found = _distinct([*found, *safe])
-        return found, written.note
-
-    async def _verified(self, proposals: Sequence[Proposal]) -> tuple[list[Verified], list[Failed]]:
-        good, failed = [], []
-        for proposal in proposals:
-            try:
-                checked = rules.admitted(proposal.sql, self._described.schema)
-            except Refused as refused:
-                failed.append(Failed(proposal, str(refused)))
-                continue
-            trial = await self._ports.warehouse.attempt(proposal.sql, self._described)
-            if trial.runs:
-                good.append(rules.verified(proposal, checked, trial, self._described.schema))
-            else:
-                failed.append(Failed(proposal, trial.error))
-        return good, failed
-
-
-def _new(proposals: Sequence[Proposal], found: Sequence[Verified]) -> list[Proposal]:
-    """Those whose SQL is not among ``found`` already, and has no need to run again."""
-    known = {item.example.id for item in found}
-    return [proposal for proposal in proposals if rules.example_id(proposal.sql) not in known]
-
-
-def _distinct(found: Sequence[Verified]) -> list[Verified]:
-    return list({item.example.id: item for item in reversed(found)}.values())[::-1]
 
 
 async def _removed(table: TableId, cached: CachedTable | None, ports: Ports) -> Refreshed:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from services.kernel.errors import PermanentError, TransientError
-from services.kernel.metadata_cache import Column, Partitioning, TableSchema
 from services.metadata.adapters import listing, profiles
+from services.metadata.adapters.bigquery_errors import WrongSql, translated
+from services.metadata.adapters.schemas import schema_of
 from services.metadata.domain.tables import DatasetId, Described, Listed, Profiled, TableId, Trial
 from services.metadata.ports import TableGone
 from services.metadata.tally import count
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BUSY: Final = frozenset(
-    {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded", "backendError", "jobBackendError"}
-)
 _SAMPLED_ROWS: Final = 50
 
 
@@ -50,9 +48,9 @@ class BigQueryWarehouse:
     ) -> AsyncIterator[tuple[TableId, Listed]]:
         count("information_schema")
         sql = listing.query(dataset, [table.table for table in tables], field_paths=not self._emulator)
-        pages = await asyncio.to_thread(lambda: self._translated(str(dataset), lambda: self._pages(sql)))
+        pages = await asyncio.to_thread(lambda: translated(str(dataset), lambda: self._pages(sql)))
         reader = listing.Reader(dataset)
-        while (page := await asyncio.to_thread(_next_of, pages, self._translated, str(dataset))) is not None:
+        while (page := await asyncio.to_thread(_next_of, pages, str(dataset))) is not None:
             for found in reader.read(page):
                 yield found
         for found in reader.rest():
@@ -68,7 +66,7 @@ class BigQueryWarehouse:
         found = await self._run(str(table), lambda: self._open().get_table(str(table), **self._bounds()))
         is_stored = found.table_type in ("TABLE", "SNAPSHOT", "MATERIALIZED_VIEW")
         return Described(
-            schema=_schema_of(table, found),
+            schema=schema_of(table, found),
             modified_at=found.modified,
             read_at=read_at,
             row_count=found.num_rows if is_stored else None,
@@ -169,106 +167,12 @@ class BigQueryWarehouse:
             return self._client
 
     async def _run(self, what: str, call: Callable[[], T]) -> T:
-        return await asyncio.to_thread(self._translated, what, call)
+        return await asyncio.to_thread(translated, what, call)
 
     async def close(self) -> None:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 
-    @staticmethod
-    def _translated(what: str, call: Callable[[], T]) -> T:
-        """The library's errors become ours, typed by remedy."""
-        import concurrent.futures
 
-        from google.api_core import exceptions as api
-        from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-        from requests.exceptions import RequestException
-
-        try:
-            return call()
-        except api.NotFound as error:
-            raise _not_found(what, error) from error
-        except (api.TooManyRequests, api.Forbidden) as error:
-            if isinstance(error, api.Forbidden) and _reason(error) not in _BUSY:
-                raise PermanentError(f"{what}: BigQuery refuses: {error.message}", code="bigquery_refused") from error
-            raise TransientError(f"{what}: BigQuery is busy: {error.message}", code="bigquery_busy") from error
-        except api.BadRequest as error:
-            raise WrongSql(str(error.message)[:2_000], _reason(error)) from error
-        except api.ClientError as error:
-            raise PermanentError(f"{what}: BigQuery refuses: {error.message}", code="bigquery_refused") from error
-        except DefaultCredentialsError as error:
-            raise PermanentError(
-                f"{what}: no credentials for BigQuery: {error}", code="bigquery_credentials"
-            ) from error
-        except (
-            api.GoogleAPIError,
-            GoogleAuthError,
-            RequestException,
-            ConnectionError,
-            concurrent.futures.TimeoutError,
-        ) as error:
-            raise TransientError(
-                f"{what}: BigQuery is out of reach: {error or type(error).__name__}", code="bigquery_unavailable"
-            ) from error
-
-
-class WrongSql(PermanentError):
-    """BigQuery read the statement and refuses it. ``reason``: its stable name for why."""
-
-    code = "wrong_sql"
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-def _reason(error: Any) -> str:
-    return str(error.errors[0].get("reason", "")) if error.errors else ""
-
-
-def _not_found(what: str, error: Any) -> PermanentError:
-    said = str(error.message)
-    # "Not found: Dataset ..." may be a wrong name or a lost permission: no reason to forget its tables.
-    if "not found: dataset" in said.lower() or "not found: project" in said.lower():
-        return PermanentError(f"{what}: {said}", code="dataset_not_found")
-    return TableGone(f"{what}: {said}")
-
-
-def _next_of(pages: Iterator[Sequence[Any]], translated: Callable[..., Any], what: str) -> Sequence[Any] | None:
-    found: Sequence[Any] | None = translated(what, lambda: next(pages, None))
-    return found
-
-
-def _schema_of(table: TableId, found: Any) -> TableSchema:
-    return TableSchema(
-        table_id=str(table),
-        columns=tuple(_column_of(field) for field in found.schema),
-        description=found.description or "",
-        table_type=found.table_type or "TABLE",
-        partitioning=_partitioning_of(found),
-        clustering=tuple(found.clustering_fields or ()),
-    )
-
-
-def _column_of(field: Any) -> Column:
-    return Column(
-        name=field.name,
-        type=_API_NAMES.get(field.field_type, field.field_type),
-        mode=field.mode or "NULLABLE",
-        description=field.description or "",
-        fields=tuple(_column_of(inner) for inner in field.fields),
-    )
-
-
-# The API answers either spelling, depending on how the table was made.
-_API_NAMES: Final = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
-
-
-def _partitioning_of(found: Any) -> Partitioning | None:
-    required = bool(getattr(found, "require_partition_filter", False))
-    if found.time_partitioning is not None:
-        by_time = found.time_partitioning
-        return Partitioning(column=by_time.field or "", kind=by_time.type_ or "DAY", filter_required=required)
-    if found.range_partitioning is not None:
-        return Partitioning(column=found.range_partitioning.field or "", kind="RANGE", filter_required=required)
-    return None
+def _next_of(pages: Iterator[Sequence[Any]], what: str) -> Sequence[Any] | None:
+    return translated(what, lambda: next(pages, None))
