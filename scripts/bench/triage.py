@@ -70,7 +70,7 @@ async def _client(
     platform: Platform, http: httpx.AsyncClient, pace: list[tuple[float, str]], tally: _Tally, began: float
 ) -> None:
     """Send at this client's own moments; stay until every job's end was heard, or ``SETTLING_SECONDS``."""
-    url = f"{platform.url().replace('http', 'ws')}/api/ai/jobs/ws"
+    url = f"{platform.url().replace('http', 'ws')}/api/ai/ws"
     async with websockets.connect(url, open_timeout=SETTLING_SECONDS) as socket:
         jobs: list[str] = []
         sent_all = asyncio.Event()

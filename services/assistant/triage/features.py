@@ -26,6 +26,8 @@ MOST_SYLLABLES = 3
 """Longest n-gram of Korean syllables."""
 
 _NO_WORD = re.compile(r"[^\w]+")
+_NO_TERM = re.compile(r"[^\w?!]+")
+_MARKS = re.compile(r"([?!])")
 _REPEATED = re.compile(r"(.)\1{2,}")
 _NO_HANGUL = re.compile("[^\uac00-\ud7a3]+")
 _FIRST_BLOCK, _BLOCKS = 0xAC00, 11_172
@@ -34,7 +36,8 @@ _LEADS, _VOWELS, _TAILS = 0x1100, 0x1161, 0x11A7
 
 @dataclass(frozen=True)
 class Text:
-    """``words``: lower case, compatibility forms unified. ``flat``: the words between single blanks, edges included."""
+    """``words``: lower case, compatibility forms unified; a question or exclamation mark is a word. ``flat``: the words
+    between single blanks, edges included."""
 
     words: tuple[str, ...]
     flat: str
@@ -50,7 +53,8 @@ class Text:
 def read(text: str) -> Text:
     """Normalise a text of any length and script."""
     kept = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).lower()
-    flat = " " + _NO_WORD.sub(" ", _REPEATED.sub(r"\1\1", kept)).strip() + " "
+    marked = _MARKS.sub(r" \1 ", _REPEATED.sub(r"\1\1", kept))
+    flat = " " + _NO_TERM.sub(" ", marked).strip() + " "
     opening = flat[:OPENING_CHARACTERS]
     return Text(tuple(flat.split()), flat, opening, len(text) > MAX_CHARACTERS)
 

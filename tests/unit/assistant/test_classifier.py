@@ -29,14 +29,14 @@ def test_the_half_kept_for_testing_meets_the_figures(maintenance: Taxonomy, clas
 def test_requests_written_apart_from_everything_stay_above_the_floor(
     maintenance: Taxonomy, classifier: TriageModel
 ) -> None:
-    """Below the goals, and said so in the evaluation: this keeps what has been reached."""
+    """The category is below its goal of .90, and the evaluation says so: this keeps what has been reached."""
     tally = Tally()
     tally.add(classifier, read_examples(SHIPPED / "building_maintenance_fresh.csv", "fresh"))
     report = tally.report(maintenance, priorities=True)
     assert report["texts"] >= 150
     assert report["category"] >= 0.85
-    assert report["priority"] >= 0.84
-    assert report["asked_of_a_model"] <= 0.42
+    assert report["priority"] >= 0.87
+    assert report["asked_of_a_model"] <= 0.40
     assert min(report["with_a_model_that_is_right"].values()) >= 0.95
 
 
