@@ -4,6 +4,7 @@ They live in the consuming service's own schema, so that listing, inspecting and
 the same on every broker, and a replay reaches only the subscription that failed.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ async def bury(
         _BURY,
         subscription,
         envelope.topic,
-        envelope.id or None,
-        envelope.source or None,
+        envelope.id or _fingerprint(envelope),
+        envelope.source,
         json.dumps(dict(envelope.attributes), ensure_ascii=False),
         envelope.data,
         code,
@@ -78,6 +79,12 @@ async def bury(
         handler,
         delivery.attempt,
     )
+
+
+def _fingerprint(envelope: Envelope) -> str:
+    """In an id's place, so that a message without one is the same dead letter when it is delivered again."""
+    attributes = json.dumps(dict(envelope.attributes), sort_keys=True).encode()
+    return f"sha256:{hashlib.sha256(attributes + envelope.data).hexdigest()}"
 
 
 async def listing(

@@ -117,6 +117,7 @@ async def test_what_cannot_be_read_becomes_a_dead_letter(
     consumer: Consumer, database: Database, envelope: Envelope, says: str
 ) -> None:
     await consumer.handle([Delivery(envelope, 1)])
+    await consumer.handle([Delivery(envelope, 2)])  # as after a death between the burial and its acknowledgement
     [letter] = await dead_letters.listing(database.pool)
     assert letter.error_code == "malformed_message"
     assert says in letter.reason
