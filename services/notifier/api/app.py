@@ -29,13 +29,15 @@ from services.notifier.settings import NotifierSettings
 _logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """
-Notifications about jobs, graded answers and alerts: as a list, as server-sent events, over a WebSocket
-and to webhooks and by e-mail.
+Notifications about jobs, graded answers and alerts: as a list, as server-sent events, over a WebSocket, to webhooks
+and by e-mail.
 
 Who sees what: administrators see everything. A signed-in caller sees its own notifications and broadcasts. Anybody
 sees broadcasts, and what concerns a job without an owner when naming the job's id in `about`.
 
-Webhooks post the same to a URL, signed as [Standard Webhooks](https://www.standardwebhooks.com) describe.
+Webhooks post the same to a URL, signed as [Standard Webhooks](https://www.standardwebhooks.com) describe. A webhook or
+an e-mail subscription may ask for storms as one digest (`digest_seconds`) and for quiet hours; what is critical comes
+at once. Streams and the list carry everything.
 """
 
 
