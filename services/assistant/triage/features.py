@@ -87,17 +87,6 @@ def pieces(word: str) -> Iterable[str]:
             yield padded[start : start + length]
 
 
-def number_of_pieces(word: str) -> int:
-    """How many ``pieces`` gives, without making them."""
-    size = len(letters(word)) + 2
-    return sum(size - length + 1 for length in range(min(SHORTEST, size), min(LONGEST, size) + 1))
-
-
-def pieces_of(text: str) -> list[str]:
-    """All n-grams of a text's words, as an analyzer for a vectorizer."""
-    return [piece for word in read(text).words for piece in pieces(word)]
-
-
 def opening_terms(text: Text) -> list[str]:
     """The words of the opening, and pairs of them."""
     words = text.opening.split()

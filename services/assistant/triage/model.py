@@ -6,9 +6,9 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from services.assistant.triage.features import (
@@ -17,7 +17,6 @@ from services.assistant.triage.features import (
     KeywordGroup,
     Keywords,
     Text,
-    number_of_pieces,
     pieces,
     read,
 )
@@ -37,8 +36,18 @@ ENOUGH_KNOWN = 0.2
 """Below this share of known n-grams the answer goes over to the labels' shares in training."""
 
 
-Words = Mapping[str, tuple[tuple[int, ...], int]]
-"""Per word its known n-grams, and how many it has."""
+@dataclass(frozen=True)
+class _Seen:
+    """A text as the classifier sees it. ``indices`` and ``values``: its features. ``words``: word to the number of
+    its known n-grams, whose places in ``indices`` stand in ``places``, word by word. ``known_share``: of its n-grams,
+    0..1, those that training has seen."""
+
+    text: Text
+    indices: Any
+    values: Numbers
+    words: Mapping[str, int]
+    places: Any
+    known_share: float
 
 
 class BrokenModel(PermanentError):
@@ -72,12 +81,8 @@ class TriageModel:
 
     def answer(self, text: str) -> tuple[Guess, Guess]:
         """Category and priority of a text of any length, in about a millisecond."""
-        seen = read(text)
-        indices, values, words = self._features(seen)
-        known = min(1.0, _known_share(words) / ENOUGH_KNOWN)
-        return self._guess(self.category, seen, indices, values, words, known), self._guess(
-            self.priority, seen, indices, values, words, known
-        )
+        seen = self._look(read(text))
+        return self._guess(self.category, seen), self._guess(self.priority, seen)
 
     def _check(self) -> None:
         import numpy as np
@@ -96,36 +101,47 @@ class TriageModel:
             ):
                 raise BrokenModel("the classifier's weights are no numbers")
 
-    def _word(self, word: str) -> tuple[tuple[int, ...], int]:
+    def _word(self, word: str) -> tuple[Any, int]:
         """The n-grams of one word that training has seen, one of them as often as it occurs, and how many it has."""
-        vocabulary = self._vocabularies[0]
-        return tuple(vocabulary[piece] for piece in pieces(word) if piece in vocabulary), number_of_pieces(word)
-
-    def _features(self, text: Text) -> tuple[Numbers, Numbers, Words]:
-        """Feature numbers, their values, and for each word the n-grams it gave."""
         import numpy as np
 
-        words = {word: self._known(word) for word in text.words}
-        counts = Counter(chain.from_iterable(words[word][0] for word in text.words))
-        parts = [_weighted(counts, self._idf, PIECES.weight)]
+        vocabulary = self._vocabularies[0]
+        every = list(pieces(word))
+        known = [vocabulary[piece] for piece in every if piece in vocabulary]
+        return np.array(known, dtype=np.int64), len(every)
+
+    def _look(self, text: Text) -> _Seen:
+        import numpy as np
+
+        times = Counter(text.words)
+        known = {word: self._known(word) for word in times}
+        flat = [found for word, (found, _) in known.items() for _ in range(times[word])]
+        indices, counts = np.unique(np.concatenate(flat) if flat else np.empty(0, np.int64), return_counts=True)
+        parts = [(indices, _weighted(indices, counts, self._idf, PIECES.weight))]
         base = len(self._vocabularies[0])
         for view, vocabulary in zip(VIEWS[1:], self._vocabularies[1:], strict=True):
             seen = Counter(base + vocabulary[term] for term in view.terms(text) if term in vocabulary)
-            parts.append(_weighted(seen, self._idf, view.weight))
+            columns, often = _columns(seen.keys(), len(seen)), np.fromiter(seen.values(), np.int64, len(seen))
+            parts.append((columns, _weighted(columns, often, self._idf, view.weight)))
             base += len(vocabulary)
         hits = self._keywords.values(text)
-        parts.append(
-            (
-                np.fromiter(hits.keys(), dtype=np.int64, count=len(hits)) + base,
-                np.fromiter(hits.values(), dtype=np.float32, count=len(hits)),
-            )
+        parts.append((_columns(hits.keys(), len(hits)) + base, np.fromiter(hits.values(), np.float32, len(hits))))
+        total = sum(size for _, size in known.values())
+        return _Seen(
+            text,
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+            {word: len(found) for word, (found, _) in known.items() if len(found)},
+            np.searchsorted(indices, np.concatenate([found for found, _ in known.values()])) if known else indices,
+            sum(len(found) for found, _ in known.values()) / total if total else 0.0,
         )
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), words
 
-    def _guess(self, head: Head, text: Text, indices: Numbers, values: Numbers, words: Words, known: float) -> Guess:
+    def _guess(self, head: Head, seen: _Seen) -> Guess:
         import numpy as np
 
-        scores = head.weights[:, indices] @ values + head.bias
+        weights = head.weights[:, seen.indices]
+        scores = weights @ seen.values + head.bias
+        known = min(1.0, seen.known_share / ENOUGH_KNOWN)
         probabilities = known * probabilities_of(scores[None, :], head)[0] + (1 - known) * np.array(head.shares)
         order = np.argsort(-probabilities, kind="stable")
         best = int(order[0])
@@ -136,28 +152,28 @@ class TriageModel:
             tuple(head.labels[i] for i in chosen),
             float(probabilities[best]),
             {label: float(p) for label, p in zip(head.labels, probabilities, strict=True)},
-            self._why(
-                head,
-                best,
-                text,
-                dict(zip(indices.tolist(), (head.weights[best, indices] * values).tolist(), strict=True)),
-                words,
-            ),
+            self._why(head.labels[best], seen, weights[best] * seen.values),
         )
 
-    def _why(self, head: Head, label: int, text: Text, added: Mapping[int, float], words: Words) -> tuple[Reason, ...]:
-        reasons = [
-            Reason(word, weight, False)
-            for word, (known, _) in words.items()
-            if (weight := sum(added[index] for index in set(known))) > 0
-        ]
-        reasons += self._keyword_reasons(head.labels[label], text, added)
+    def _why(self, label: str, seen: _Seen, added: Numbers) -> tuple[Reason, ...]:
+        """``added``: what each of the text's features adds to the label's score."""
+        import numpy as np
+
+        reasons: list[Reason] = []
+        if seen.words:
+            starts = np.cumsum([0, *seen.words.values()][:-1])
+            sums = np.add.reduceat(added[seen.places], starts).tolist()
+            reasons = [Reason(word, w, False) for word, w in zip(seen.words, sums, strict=True) if w > 0]
+        base = sum(map(len, self._vocabularies))
+        last = np.flatnonzero(seen.indices >= base)
+        by_keyword = dict(zip((seen.indices[last] - base).tolist(), added[last].tolist(), strict=True))
+        reasons += self._keyword_reasons(label, seen.text, by_keyword)
         reasons.sort(key=lambda reason: (-reason.keyword, -reason.weight))
         return tuple(reasons[:WHY_TERMS])
 
     def _keyword_reasons(self, name: str, text: Text, added: Mapping[int, float]) -> list[Reason]:
         """The label's own keywords in the text; what their group adds as a whole is shared among them."""
-        index = sum(map(len, self._vocabularies))
+        index = 0
         reasons: list[Reason] = []
         for group in self._keywords.groups:
             found = group.found_in(text) if group.label == name else []
@@ -220,21 +236,20 @@ class TriageModel:
             raise BrokenModel(f"the stored classifier cannot be read: {error}") from error
 
 
-def _known_share(words: Words) -> float:
-    """The share of the text's n-grams that training has seen, 0..1."""
-    size = sum(total for _, total in words.values())
-    return sum(len(known) for known, _ in words.values()) / size if size else 0.0
+def _columns(keys: Iterable[int], size: int) -> Any:
+    import numpy as np
+
+    return np.fromiter(keys, np.int64, size)
 
 
-def _weighted(counts: Mapping[int, int], idf: Numbers, weight: float) -> tuple[Any, Numbers]:
+def _weighted(indices: Any, counts: Any, idf: Numbers, weight: float) -> Numbers:
     """Sublinear term frequency times inverse document frequency, scaled to length ``weight``."""
     import numpy as np
 
-    indices = np.fromiter(counts.keys(), dtype=np.int64, count=len(counts))
-    times = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-    values = (1 + np.log(times)) * idf[indices]
+    values = ((1 + np.log(counts)) * idf[indices]).astype(np.float32)
     length = float(np.sqrt((values * values).sum()))
-    return indices, (weight / length * values if length else values).astype(np.float32)
+    scaled: Numbers = weight / length * values if length else values
+    return scaled
 
 
 def _terms(vocabulary: Mapping[str, int]) -> list[str]:

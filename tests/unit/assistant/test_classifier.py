@@ -6,7 +6,7 @@ import pytest
 
 from contracts.problems import LocaleText
 from scripts.evaluate_triage import Tally, agreement
-from services.assistant.triage.features import MAX_CHARACTERS, number_of_pieces, pieces, read
+from services.assistant.triage.features import MAX_CHARACTERS, pieces, read
 from services.assistant.triage.model import BrokenModel, TriageModel
 from services.assistant.triage.requests import Local, combined
 from services.assistant.triage.taxonomy import SHIPPED, Example, Label, Split, Taxonomy, load_all, read_examples
@@ -98,9 +98,16 @@ def test_any_text_gets_an_answer_with_its_doubt(classifier: TriageModel, text: s
     assert len(read(text).flat) <= 2 * MAX_CHARACTERS
 
 
-@pytest.mark.parametrize("word", ["", "a", "문", "수도꼭지가", "electricity"])
-def test_n_grams_are_counted_as_they_are_made(word: str) -> None:
-    assert number_of_pieces(word) == len(list(pieces(word)))
+@pytest.mark.parametrize(
+    ("word", "first", "count"), [("", "  ", 1), ("a", " a ", 1), ("무", " \u1106\u116e", 3), ("the", " th", 6)]
+)
+def test_a_word_is_cut_into_letters_with_its_edges(word: str, first: str, count: int) -> None:
+    found = list(pieces(word))
+    assert (found[0], len(found)) == (first, count)
+
+
+def test_a_stem_is_the_same_before_every_ending() -> None:
+    assert len(set(pieces("켜요")) & set(pieces("켜짐"))) > len(set(pieces("켜요")) & set(pieces("꺼짐")))
 
 
 def test_what_says_nothing_is_not_sure(classifier: TriageModel) -> None:
