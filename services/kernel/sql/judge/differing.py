@@ -23,6 +23,11 @@ class Differing:
     def __init__(self, engine: InstanceEngine, pair: Pair, standing: Standing, deadline: Deadline) -> None:
         self._engine, self._pair, self._standing, self._deadline = engine, pair, standing, deadline
 
+    @property
+    def hints_mislead(self) -> bool:
+        """Whether what many instances show at once may well not be what each shows by itself."""
+        return self._pair.chancy
+
     def hinted(self, candidates: Sequence[Instance]) -> list[int]:
         """The indexes of the candidates that seem to differ just as the difference found does."""
         if len(candidates) > _FEW:

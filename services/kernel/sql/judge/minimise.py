@@ -52,7 +52,7 @@ class Minimiser:
     def run(self, instance: Instance) -> Instance:
         """Stops early at the deadline, with what it has reached by then."""
         smallest = self._shrunk(instance)
-        if smallest == instance or self._differing.surely(smallest):
+        if smallest == instance or not self._differing.hints_mislead or self._differing.surely(smallest):
             return smallest
         self._trusting = False
         self._agreeing.clear()
@@ -169,18 +169,18 @@ class Minimiser:
 
     def _simplest(self, instance: Instance) -> Instance:
         """Makes all the changes that, one after the other, keep the difference."""
-        changes = list(self._changes(instance))
-        alone = self._valid([change.on(instance) for change in changes])
-        waiting = [changes[n] for n in alone]
+        waiting = list(self._changes(instance))
         while waiting and not self._late():
             steps = list(accumulate(waiting, lambda before, change: change.on(before), initial=instance))[1:]
-            kept = set(self._valid(steps))
+            alone = [change.on(instance) for change in waiting]
+            kept = set(self._valid([*steps, *alone]))
             good = next((n for n in range(len(steps)) if n not in kept), len(steps))
             if good and not self._trusting and not self._differing.surely(steps[good - 1]):
                 waiting = waiting[:1] if good > 1 else []  # not more than one change can be trusted
                 continue
             instance = steps[good - 1] if good else instance
-            waiting = waiting[good + 1 :]
+            # What does no good alone does none beside others, nearly always.
+            waiting = [waiting[n] for n in range(good + 1, len(waiting)) if len(steps) + n in kept]
         return instance
 
     def _valid(self, candidates: Sequence[Instance]) -> list[int]:
