@@ -16,12 +16,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
+from sqlglot import exp
+
 from services.kernel.sql.dataset import Value
 
 SLOT: Final = "qc_slot"
 FIRST, STOP = "qc_first", "qc_stop"
 """Variables: the slots from FIRST up to, not including, STOP are asked."""
 _FIRST_COLUMN: Final = 2  # column 1 is the slot
+# Where a subquery stands for rows.
+_ROW_SOURCES: Final = (exp.From, exp.Join, exp.Lateral, exp.In, exp.Exists, exp.Any, exp.All, exp.CTE, exp.SetOperation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,20 @@ def batch_statement(query: BatchQuery, sources: Sequence[str]) -> str:
         f"SELECT qc_s.{SLOT}, qc_q.* FROM ({slots}) AS qc_s, LATERAL ({shadowing}"
         f" SELECT * FROM ({query.sql}\n) AS qc_i) AS qc_q ORDER BY {', '.join(keys)}"
     )
+
+
+def first_of_scalar_subqueries(tree: exp.Expr) -> exp.Expr:
+    """A copy of ``tree`` in which a subquery that stands for one value gives its first row's, however many it has."""
+    copy = tree.copy()
+    for subquery in reversed(list(copy.find_all(exp.Subquery))):  # inner ones first: they are copied into their place
+        inner = subquery.this
+        if isinstance(subquery.parent, _ROW_SOURCES) or not isinstance(inner, exp.Query) or subquery.alias:
+            continue
+        if len(inner.selects) == 1 and not inner.is_star:
+            listed = exp.TableAlias(this=exp.to_identifier("qc_f"), columns=[exp.to_identifier("qc_v")])
+            source = exp.Subquery(this=inner.copy(), alias=listed)
+            subquery.set("this", exp.select(exp.func("first", exp.column("qc_v"))).from_(source))
+    return copy
 
 
 def rows_by_slot(rows: Iterable[tuple[Value, ...]]) -> dict[int, tuple[tuple[Value, ...], ...]]:

@@ -26,7 +26,7 @@ class Differing:
     @property
     def hints_mislead(self) -> bool:
         """Whether what many instances show at once may well not be what each shows by itself."""
-        return self._pair.chancy
+        return self._pair.chancy or self._pair.lenient
 
     def hinted(self, candidates: Sequence[Instance]) -> list[int]:
         """The indexes of the candidates that seem to differ just as the difference found does."""
