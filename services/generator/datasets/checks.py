@@ -21,11 +21,14 @@ _BELOW = (exp.LT, exp.LTE)
 
 
 class Checks:
-    """What the CHECKs of one table allow."""
+    """What the CHECKs of one table allow.
 
-    def __init__(self, table: Table) -> None:
+    `scratch`: a database that has the table without constraints and may lose its rows; without it one is opened.
+    """
+
+    def __init__(self, table: Table, scratch: DuckDBPyConnection | None = None) -> None:
         self._table = table
-        self._connection: DuckDBPyConnection | None = None
+        self._connection = scratch
         self._allowed: dict[str, list[Any]] = {}
         self._low: dict[str, Decimal] = {}
         self._high: dict[str, Decimal] = {}
@@ -45,10 +48,10 @@ class Checks:
         if not self._table.checks or not rows:
             return list(rows)
         connection = self._scratch()
-        connection.execute(f"DELETE FROM {quote_identifier(self._table.name)}")
-        connection.execute(insert_statement(self._table, rows))
         test = " AND ".join(f"(({check}) IS NOT FALSE)" for check in self._table.checks)
-        found = connection.execute(f"SELECT {test} FROM {quote_identifier(self._table.name)} ORDER BY rowid").fetchall()
+        name = quote_identifier(self._table.name)
+        connection.execute(f"TRUNCATE {name}; {insert_statement(self._table, rows)}")
+        found = connection.execute(f"SELECT {test} FROM {name} ORDER BY rowid").fetchall()
         return [row for row, (passes,) in zip(rows, found, strict=True) if passes]
 
     def _scratch(self) -> DuckDBPyConnection:

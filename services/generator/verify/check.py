@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from services.generator.datasets.sampling import seeded
-from services.generator.verify.engine import database, fill, run
+from services.generator.verify.engine import ScratchDatabase, database, run
 from services.generator.verify.instances import InstanceMaker
 from services.kernel.sql.compare import ComparisonPolicy, compare
 from services.kernel.sql.dataset import Dataset
@@ -182,11 +182,17 @@ def _small_datasets(
     """Few data sets, chosen greedily among many attempts by how many new mutants each tells from the reference."""
     import sqlglot
 
-    maker = InstanceMaker(schema, sqlglot.parse_one(candidate.sql, read="duckdb"), samples)
     rng = seeded("small", candidate.seed)
     chosen: list[Dataset] = []
     caught: set[int] = set()
-    with database(schema) as connection:
+
+    def useful(killed: list[_Trial]) -> bool:
+        return any(not t.killed_by for t in killed) or (len(killed) >= 3 and len(chosen) < 3)
+
+    # Attempts are many and most of them useless: what one shows is looked for fast, and confirmed as graders run it.
+    with ScratchDatabase(schema, optimize=False) as fast, ScratchDatabase(schema, optimize=True) as plain:
+        tree = sqlglot.parse_one(candidate.sql, read="duckdb")
+        maker = InstanceMaker(schema, tree, samples, fast.connection)
         for attempt in range(_LAST_ATTEMPTS):
             survivors = [t for t in trials if not t.killed_by]
             if attempt >= _ATTEMPTS and len(survivors) > (1 - _PROMISING) * len(trials):
@@ -198,9 +204,10 @@ def _small_datasets(
                 continue
             # Later attempts are only about the survivors.
             open_trials = survivors if attempt >= 12 else [t for i, t in enumerate(trials) if i not in caught]
-            killed = _killed(candidate, data, connection, maker, open_trials, policy)
-            useful = any(not t.killed_by for t in killed) or (len(killed) >= 3 and len(chosen) < 3)
-            if useful:
+            killed = _killed(candidate, data, fast, maker, open_trials, policy)
+            if useful(killed):
+                killed = _killed(candidate, data, plain, maker, killed, policy)
+            if useful(killed):
                 chosen.append(Dataset(data.tables, name=f"small-{len(chosen) + 1}"))
                 for trial in killed:
                     trial.killed_by.add(len(chosen))
@@ -211,29 +218,29 @@ def _small_datasets(
 def _killed(
     candidate: Candidate,
     data: Dataset,
-    connection: DuckDBPyConnection,
+    database: ScratchDatabase,
     maker: InstanceMaker,
     trials: list[_Trial],
     policy: ComparisonPolicy,
 ) -> list[_Trial]:
     import duckdb
 
-    fill(connection, maker.tables, data)
+    database.fill(maker.tables, data)
     try:
-        expected = run(connection, candidate.sql)
+        expected = database.run(candidate.sql)
     except duckdb.Error:  # such as a sum out of range: these rows grade nobody
         return []
     found = []
     for trial in trials:
         try:
-            differs = compare(expected, run(connection, trial.mutant.sql), policy) is not None
+            differs = compare(expected, database.run(trial.mutant.sql), policy) is not None
         except duckdb.Error:
             differs = True
         if differs:
             found.append(trial)
     if found:
-        fill(connection, maker.tables, data, random.Random(candidate.seed))
-        if compare(expected, run(connection, candidate.sql), policy) is not None:
+        database.fill(maker.tables, data, random.Random(candidate.seed))
+        if compare(expected, database.run(candidate.sql), policy) is not None:
             raise Rejected(DropReason.NOT_DETERMINISTIC, "ties in a small data set leave the answer open")
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
@@ -19,6 +19,9 @@ from services.generator.datasets.checks import Checks
 from services.generator.verify.constants import compared_values, time_steps
 from services.kernel.sql.dataset import Dataset, Row
 from services.kernel.sql.schema import Column, ForeignKey, Schema, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _SAMPLE = 24
 _TRIES = 6
@@ -39,9 +42,12 @@ class _Style:
 
 
 class InstanceMaker:
-    """Makes data sets of a few rows for `tree` over the tables it reads and those they refer to."""
+    """Makes data sets of a few rows for `tree` over the tables it reads and those they refer to.
 
-    def __init__(self, schema: Schema, tree: exp.Expr, samples: Dataset) -> None:
+    `scratch`: a database with the tables of `schema` without constraints, to test CHECKs in; their rows are lost.
+    """
+
+    def __init__(self, schema: Schema, tree: exp.Expr, samples: Dataset, scratch: DuckDBPyConnection) -> None:
         used = {t.name.lower() for t in tree.find_all(exp.Table)}
         self.tables = closure(schema, used)
         self._schema = schema
@@ -51,7 +57,7 @@ class InstanceMaker:
         starred = any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
         self._columns = {t.name: [c for c in t.columns if starred or self._matters(t, c)] for t in self.tables}
         self._base = {t.name: list(samples.rows(t.name)) for t in self.tables}
-        self._checks = {t.name: Checks(t) for t in self.tables}
+        self._checks = {t.name: Checks(t, scratch) for t in self.tables}
         # Dates that land in the query's periods: columns that are not compared borrow them too.
         self._dates = [v for values in self._constants.values() for v in values if isinstance(v, date)]
 
