@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import psutil
 import websockets
 
 from scripts.embedded.platform import Options, Platform, running, temporary_directory
@@ -60,10 +61,24 @@ async def _measure(platform: Platform, seconds: int, rate: int) -> dict[str, Any
         # The first training is part of the start, not of the load.
         first = await client.post("/api/ai/jobs", json=_body(texts[0]), headers={"Prefer": "wait=60"}, timeout=90.0)
         first.raise_for_status()
+        before = _cpu_seconds(platform)
         began = time.perf_counter()
         pace = [(turn / rate, texts[turn % len(texts)]) for turn in range(rate * seconds)]
         await asyncio.gather(*(_client(platform, client, pace[n::CLIENTS], tally, began) for n in range(CLIENTS)))
-    return _report(tally, began, rate)
+    used = {name: seconds - before[name] for name, seconds in _cpu_seconds(platform).items()}
+    return {
+        **_report(tally, began, rate),
+        "cpu_ms_per_request": {name: round(1_000 * s / max(1, len(tally.sent)), 2) for name, s in used.items()},
+    }
+
+
+def _cpu_seconds(platform: Platform) -> dict[str, float]:
+    """Of each service so far: what a request costs does not depend on who else uses the machine."""
+    return {
+        name: sum(psutil.Process(process.pid).cpu_times()[:2])
+        for name, process in platform.processes.items()
+        if name in platform.options.services
+    }
 
 
 async def _client(

@@ -35,6 +35,11 @@ class Classifiers(Protocol):
 
 
 class SecondOpinion(Protocol):
+    @property
+    def available(self) -> bool:
+        """Whether there is any model to ask."""
+        ...
+
     async def ask(self, taxonomy: Taxonomy, text: str, job_id: str, deadline: float) -> ModelWord:
         """A model's word on ``text``; ``deadline`` in monotonic seconds. Many texts travel in one call."""
         ...

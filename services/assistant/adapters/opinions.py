@@ -24,6 +24,11 @@ class BatchedOpinions:
         self._router = router
         self._batchers: dict[str, Batcher[str, ModelAnswer]] = {}
 
+    @property
+    def available(self) -> bool:
+        """See ``ports.SecondOpinion``."""
+        return self._router.available
+
     async def ask(self, taxonomy: Taxonomy, text: str, job_id: str, deadline: float) -> ModelWord:
         """See ``ports.SecondOpinion``."""
         batcher = self._batchers.get(taxonomy.name)

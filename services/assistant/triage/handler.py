@@ -13,6 +13,7 @@ from services.assistant.triage.taxonomy import Taxonomy
 from services.kernel.jobs.context import JobContext, JobResult
 
 TRAINING_WAIT_SECONDS = 60.0
+NO_MODEL = "no model is set up to be asked"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ async def triage(context: JobContext, ports: Triage) -> JobResult:
     local = Local.of(model, text)
     if local.sure:
         decision = Decision(local.category, local.priority, "local", local)
+    elif not ports.opinion.available:
+        decision = Decision(local.category, local.priority, "local", local, fallback=NO_MODEL)
     else:
         await context.step("asking a model", 50)
         decision = await _second_opinion(context, ports, taxonomy, model, local, text)
