@@ -1,4 +1,4 @@
-"""Memory and descriptors of a service with a sandbox, watched while it works."""
+"""Memory, descriptors and processor time of a service with a sandbox, watched while it works."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ class Resident:
             "descriptors": [settled[0].descriptors, settled[-1].descriptors],
             "peak_worker_mib": _mib(self._pool.peak_worker_bytes),
         }
+
+
+def processor_seconds(pool: SandboxPool) -> float:
+    """Of this process, of the one its workers are forked from, and of the workers that have ended."""
+    own = sum(os.times()[:2])
+    if pool.zygote_process_id is None:
+        return own
+    ticks = Path(f"/proc/{pool.zygote_process_id}/stat").read_text().rpartition(")")[2].split()[11:15]
+    return own + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _bytes(process_id: int) -> int:

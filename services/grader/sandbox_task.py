@@ -25,6 +25,7 @@ from services.kernel.sql.sandbox.tasks import TaskContext
 from services.kernel.sql.schema import Schema
 
 SLOW = "slow"
+_SMALLER_BUDGET_MS = 200
 
 
 def grade(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
@@ -57,6 +58,8 @@ def _judged(request: JudgeRequest, base: duckdb.DuckDBPyConnection | None, max_r
         if told.counterexample is not None or told.method == "same_tree":
             return told
     on_base = base_runs.NO_BASE if base is None else base_runs.run(base, request, max_rows)
+    if on_base.differs:  # what is left to find is a smaller data set than the base
+        request = replace(request, budget_ms=min(request.budget_ms, _SMALLER_BUDGET_MS))
     verdict = judge(request)
     _check_decided(verdict)
     if base is not None and on_base.differs and verdict.outcome == "equivalent":
