@@ -146,7 +146,7 @@ async def test_a_verdict_can_be_repeated_by_what_it_records(
     problem = await publish(small=[{"members": [], "orders": []}])
     judged = (await submit(worker, database, problem.problem_id, WRONG))["judged"]
     assert judged["engine"].startswith("duckdb ")
-    assert judged["budget_ms"] == 500
+    assert judged["budget_ms"] == 200  # the base told it wrong: a brief search for a smaller data set
     assert judged["seed"] >= 0
     assert [entry["name"] for entry in judged["data_sets"]] == ["small-1"]
 
