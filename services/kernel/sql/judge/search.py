@@ -81,19 +81,17 @@ class _Corpus:
 
 
 class _Time:
-    """A deadline, and a little more for the first LEAST instances."""
+    """A deadline, and a little more for the first LEAST instances. ``limit``: for the queries of now."""
 
     def __init__(self, deadline: Deadline) -> None:
-        self.limit = deadline
-        self._extended = False
+        self._deadline = self.limit = deadline
 
     def is_up(self, tried: int) -> bool:
-        if not self.limit.passed:
+        if not self._deadline.passed:
             return False
-        if tried >= LEAST or self._extended:
-            return True
-        self.limit, self._extended = Deadline.after(_LEAST_SECONDS), True
-        return False
+        if self.limit is self._deadline:
+            self.limit = Deadline.after(_LEAST_SECONDS)
+        return tried >= LEAST or self.limit.passed != ""
 
 
 class Search:
