@@ -16,8 +16,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-# Run as a file, this folder is on the path and the project's root is not.
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+# Run as a file, this folder is first on the path, with a `services` and a `contracts` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from services.generator.datasets import DATA_TYPES
 from services.generator.offline.generate import GenerationRequest, GenerationResult, generate

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -190,14 +190,15 @@ class _Run:
         """All candidates are composed before the first is judged: the outcome does not depend on who verifies."""
         composed = list(self._compose_round())
         candidates = (Candidate(c.reference_sql, c.ordered, serial) for serial, _, c in composed)
-        for (serial, recipe, item), outcome in zip(composed, self._verifier.outcomes(candidates), strict=True):
-            if len(self._result.problems) >= self._request.count:
-                continue
-            if isinstance(outcome, Rejected):
-                self._barren[recipe.name] += 1
-                self._drop(outcome.reason, recipe, outcome.detail)
-            else:
-                self._publish(serial, recipe, item, outcome)
+        with closing(self._verifier.outcomes(candidates)) as outcomes:
+            for (serial, recipe, item), outcome in zip(composed, outcomes, strict=True):
+                if isinstance(outcome, Rejected):
+                    self._barren[recipe.name] += 1
+                    self._drop(outcome.reason, recipe, outcome.detail)
+                else:
+                    self._publish(serial, recipe, item, outcome)
+                if len(self._result.problems) >= self._request.count:
+                    break
 
     def _compose_round(self) -> Iterator[tuple[int, Recipe, Composed]]:
         for level in self._wanted():

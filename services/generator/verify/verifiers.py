@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -31,8 +31,8 @@ _STORED: Final = ("base", "shuffled")
 class Verifier(Protocol):
     """Checks candidates over one schema and base data set."""
 
-    def outcomes(self, candidates: Iterable[Candidate]) -> Iterator[Verified | Rejected]:
-        """One outcome per candidate, in order."""
+    def outcomes(self, candidates: Iterable[Candidate]) -> Generator[Verified | Rejected, None, None]:
+        """One outcome per candidate, in order; closing it ends the work on those not yet told."""
         ...
 
 
@@ -54,7 +54,7 @@ class InProcessVerifier:
     ) -> None:
         self._stack.close()
 
-    def outcomes(self, candidates: Iterable[Candidate]) -> Iterator[Verified | Rejected]:
+    def outcomes(self, candidates: Iterable[Candidate]) -> Generator[Verified | Rejected, None, None]:
         samples = sample(self._base)
         for candidate in candidates:
             try:
@@ -90,12 +90,13 @@ class SandboxVerifier:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def outcomes(self, candidates: Iterable[Candidate]) -> Iterator[Verified | Rejected]:
+    def outcomes(self, candidates: Iterable[Candidate]) -> Generator[Verified | Rejected, None, None]:
         """Raises the sandbox's error when it cannot run anything at all."""
         common = {"schema": self._schema.to_json(), "samples": sample(self._base).to_json(), "stored": list(_STORED)}
         payloads = ({**common, "sql": c.sql, "ordered": c.ordered, "seed": c.seed} for c in candidates)
-        for outcome in self._sandbox.map("verify", payloads, _LIMITS):
-            yield self._read(outcome)
+        with closing(self._sandbox.map("verify", payloads, _LIMITS)) as outcomes:
+            for outcome in outcomes:
+                yield self._read(outcome)
 
     def _read(self, outcome: Any) -> Verified | Rejected:
         if isinstance(outcome, (LimitExceeded, WorkerDied)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,18 +52,22 @@ class SyncSandbox:
 
     def map(
         self, task: str, payloads: Iterable[Json], limits: Limits = DEFAULT_LIMITS
-    ) -> Iterator[Json | QueryCraftError]:
+    ) -> Generator[Json | QueryCraftError, None, None]:
         """The outcome of each payload, in order, ``size`` at a time: its result, or the error ``call`` would raise.
 
-        ``payloads`` is read only a few items ahead.
+        ``payloads`` is read only a few items ahead. Closed early, it ends the calls whose outcomes nobody will read.
         """
         ahead: deque[Future[Json]] = deque()
-        for payload in payloads:
-            ahead.append(asyncio.run_coroutine_threadsafe(self._pool.call(task, payload, limits), self._loop))
-            if len(ahead) > self._size * 2:
+        try:
+            for payload in payloads:
+                ahead.append(asyncio.run_coroutine_threadsafe(self._pool.call(task, payload, limits), self._loop))
+                if len(ahead) > self._size * 2:
+                    yield _outcome(ahead.popleft())
+            while ahead:
                 yield _outcome(ahead.popleft())
-        while ahead:
-            yield _outcome(ahead.popleft())
+        finally:
+            for future in ahead:
+                future.cancel()
 
     async def _open(self) -> SandboxPool:
         # One more may wait than ``map`` keeps ahead, so that it never meets a full line.
