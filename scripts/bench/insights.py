@@ -28,10 +28,10 @@ from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
 from services.kernel.storage import GoogleCloudStorage
 
-ITEMS, SKILLS, EACH = 1_000, 40, 30
+ITEMS, SKILLS, EACH = 1_000, 40, 15
 CLIENTS = 20
 BATCH = 3_000
-TRAINING = 400
+TRAINING = 800
 ZONE = "Asia/Seoul"
 BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -89,7 +89,7 @@ async def ask(platform: Platform, path: str, learners: int, total: int, **fields
     return dict(result.summary())
 
 
-def measure(learners: int = 10_000, requests: int = 3_000) -> dict[str, Any]:
+def measure(learners: int = 10_000, requests: int = 1_000) -> dict[str, Any]:
     """Latencies per endpoint. Raises PlatformError: the service did not start."""
     import os
 
@@ -103,16 +103,17 @@ def measure(learners: int = 10_000, requests: int = 3_000) -> dict[str, Any]:
             "/api/analytics/patterns": {},
         }
         asyncio.run(ask(platform, "/api/analytics/patterns", learners, 200))  # the catalogue and numpy are loaded
-        figures: dict[str, Any] = {"learners": learners, "items": ITEMS, "clients": CLIENTS}
-        for path, fields in asked.items():
-            figures[path] = asyncio.run(ask(platform, path, learners, min(requests, learners), **fields))
-    return figures
+        endpoints = {
+            path: asyncio.run(ask(platform, path, learners, min(requests, learners), **fields))
+            for path, fields in asked.items()
+        }
+    return {"learners": learners, "items": ITEMS, "clients": CLIENTS, "endpoints": endpoints}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--learners", type=int, default=10_000)
-    parser.add_argument("--requests", type=int, default=3_000)
+    parser.add_argument("--requests", type=int, default=1_000)
     chosen = parser.parse_args()
     print(json.dumps(measure(chosen.learners, chosen.requests), indent=2))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from services.insights.catalogue import Catalogue
 from services.insights.learners import Learner
 from services.insights.model.features import FEATURES
-from services.insights.model.score import Score, score
+from services.insights.model.score import Coming, Score, score, terms
 from services.insights.model.state import ABILITY_VARIANCE, LearnerState
 
 if TYPE_CHECKING:
@@ -71,16 +71,17 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
     chances = catalogue.model.knowledge.of_matrix(matrices, slopes).reshape(len(_STEPS), -1)
     beliefs = (1 / (1 + np.exp(-matrices[:, _BELIEF]))).reshape(len(_STEPS), -1)
     rule = catalogue.model.knowledge.score_rule
-    before, factors = 0.0, []
-    for (name, ko, en), chance, belief in zip(_STEPS, chances.mean(axis=1), beliefs.mean(axis=1), strict=True):
-        mean = min(max(rule.mean(float(chance), float(belief)), 0.0), 1.0)
+    peers = matrices[: len(table.items), FEATURES.index("peer")].tolist()
+    coming = [Coming(*known, peers) for known in zip(chances.tolist(), beliefs.tolist(), strict=True)]
+    before = 0.0
+    factors: list[Factor] = []
+    for (name, ko, en), known in zip(_STEPS, coming, strict=True):
+        mean = rule.mean(*terms(known, state if factors else LearnerState()))
         factors.append(Factor(name, mean - before, ko, en))
         before = mean
     variance = min(ABILITY_VARIANCE, state.variance + DRIFT_A_DAY * idle)
     uncertain = replace(state, variance=max(variance, state.variance))
-    return Prediction(
-        score(chances[-1].tolist(), beliefs[-1].tolist(), uncertain, rule, ANSWERS), factors, state.answered
-    )
+    return Prediction(score(coming[-1], uncertain, rule, ANSWERS), factors, state.answered)
 
 
 def _without(matrix: NDArray[np.float64], *names: str) -> NDArray[np.float64]:

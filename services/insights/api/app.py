@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
 from fastapi.security import HTTPBearer
@@ -16,7 +15,6 @@ from services.insights.api.models import (
     HealthView,
     PatternsRequest,
     PatternsView,
-    ProblemView,
     ScoreRequest,
     ScoreView,
 )
@@ -28,6 +26,7 @@ from services.kernel.database.pool import OUTAGE
 from services.kernel.http import MAX_BODY_BYTES, Problem, add_health, create_app
 from services.kernel.identity import TokenVerifier
 from services.kernel.messaging.push import MAX_PUSH_BYTES
+from services.kernel.problems import problems
 
 _DESCRIPTION = """What to try next, what score to expect, and how a learner works. Ids nobody has heard of get an
 answer for an average learner, marked `cold_start`. Learners ask about themselves; staff and administrators about
@@ -56,7 +55,7 @@ def build_app(insights: Insights, settings: InsightsSettings, ready: Callable[[]
         )
     app.include_router(_router(insights, Cache(settings.cached_answers), _door(settings)))
 
-    @app.get("/health", tags=["operations"], responses=_problems(503))
+    @app.get("/health", tags=["operations"], responses=problems(503))
     async def health() -> HealthView:
         """Which model serves, and how many items it knows of."""
         catalogue = await insights.catalogue()
@@ -101,7 +100,7 @@ def _router(insights: Insights, cache: Cache[bytes], door: Callable[[Request], A
     @router.post(
         "/recommendations/contents",
         response_class=Response,
-        responses={200: {"model": Contents}, **_problems(*ERRORS)},
+        responses={200: {"model": Contents}, **problems(*ERRORS)},
     )
     async def recommend_contents(asked: ContentsRequest, caller: Reader = signed_in) -> Response:
         """Items the learner has not seen, with a reason for each in Korean and English."""
@@ -112,7 +111,7 @@ def _router(insights: Insights, cache: Cache[bytes], door: Callable[[Request], A
     @router.post(
         "/predictions/score",
         response_class=Response,
-        responses={200: {"model": ScoreView}, **_problems(*ERRORS)},
+        responses={200: {"model": ScoreView}, **problems(*ERRORS)},
     )
     async def predict_score(asked: ScoreRequest, caller: Reader = signed_in) -> Response:
         """The share of correct answers to expect in a subject on a date, with an 80 % interval."""
@@ -122,23 +121,13 @@ def _router(insights: Insights, cache: Cache[bytes], door: Callable[[Request], A
     @router.post(
         "/analytics/patterns",
         response_class=Response,
-        responses={200: {"model": PatternsView}, **_problems(*ERRORS)},
+        responses={200: {"model": PatternsView}, **problems(*ERRORS)},
     )
     async def analyse_patterns(asked: PatternsRequest, caller: Reader = signed_in) -> Response:
         """When the learner works and what is strong or weak; what rests on too little is hidden."""
         return await cached(caller, asked, asked.student_id, lambda: insights.patterns(asked.student_id))
 
     return router
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {
-            "content": {"application/problem+json": {"schema": ProblemView.model_json_schema()}},
-            "description": "Problem",
-        }
-        for status in statuses
-    }
 
 
 async def _on_outage(_: Request, error: Exception) -> Response:

@@ -134,15 +134,3 @@ class HealthView(BaseModel):
     status: Literal["ok"]
     model_id: int
     items: int
-
-
-class ProblemView(BaseModel):
-    """RFC 9457; members beyond these carry what the problem is about."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    errors: list[dict[str, str]] | None = None

@@ -17,7 +17,7 @@ from services.insights.model.features import FEATURES, features
 from services.insights.model.history import Answer, History, walk
 from services.insights.model.items import ItemBank, memberships
 from services.insights.model.knowledge import SLOPED_COLUMNS, Calibration, Knowledge, Linear, ScoreRule
-from services.insights.model.score import Case, fitted_rule
+from services.insights.model.score import Case, Coming, fitted_rule
 from services.insights.model.state import LearnerState, belief, expected
 from services.insights.model.trees import Trees, exported
 
@@ -195,7 +195,8 @@ def _case(
     items = [bank.get(answer.item, answer.skills) for answer in coming]
     vectors = [features(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
     beliefs = [expected(*belief(state, item)) for item in items]
-    case = Case((), beliefs, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
+    known = Coming((), beliefs, [item.peer for item in items])
+    case = Case(known, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
     return vectors, [item.skills for item in items], case
 
 
@@ -203,8 +204,9 @@ def _score_rule(knowledge: Knowledge, folds: list[_Fold]) -> ScoreRule:
     """From learners the items never saw: what was to be expected of the 20 answers after 10, against what came."""
     import numpy as np
 
-    return fitted_rule(
-        replace(case, chances=knowledge.of_matrix(np.array(vectors), knowledge.linear.slopes(skills)).tolist())
-        for fold in folds
-        for vectors, skills, case in fold.cases
-    )
+    cases = []
+    for fold in folds:
+        for vectors, skills, case in fold.cases:
+            chances = knowledge.of_matrix(np.array(vectors), knowledge.linear.slopes(skills)).tolist()
+            cases.append(replace(case, coming=replace(case.coming, chances=chances)))
+    return fitted_rule(cases)

@@ -76,17 +76,21 @@ class Calibration:
 @dataclass(slots=True)
 class ScoreRule:
     """From chances on single items to a score over several: intercept + ``chance`` * their mean + ``belief`` *
-    the mean of what ability alone leads to expect. Recent form helps with the next answer and misleads about the
-    next twenty; the weights, fitted on held-out learners, say how much. ``factor`` widens or narrows the deviation so
-    that 80 % intervals cover 80 % of them."""
+    the mean of what ability alone leads to expect + ``peers`` and ``peer`` * the mean ability of those who took the
+    learner's items and the coming ones. Recent form helps with the next answer and misleads about the next twenty;
+    the weights, fitted on held-out learners, say how much. ``factor`` widens or narrows the deviation so that 80 %
+    intervals cover 80 % of them."""
 
     factor: float = 1.1
     intercept: float = 0.0
     chance: float = 0.5
     belief: float = 0.5
+    peers: float = 0.0
+    peer: float = 0.0
 
-    def mean(self, chance: float, belief: float) -> float:
-        return self.intercept + self.chance * chance + self.belief * belief
+    def mean(self, chance: float, belief: float, peers: float, peer: float) -> float:
+        total = self.intercept + self.chance * chance + self.belief * belief + self.peers * peers + self.peer * peer
+        return min(max(total, 0.0), 1.0)
 
 
 @dataclass(slots=True)
