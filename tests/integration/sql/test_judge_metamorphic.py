@@ -65,6 +65,49 @@ def _operands_swapped(tree: exp.Expr) -> exp.Expr:
     return tree.transform(swap)
 
 
+def _as_subquery(tree: exp.Expr) -> exp.Expr:
+    return sqlglot.parse_one(f"SELECT whole.* FROM ({tree.sql('duckdb')}) AS whole", read="duckdb")
+
+
+def _joins_commuted(tree: exp.Expr) -> exp.Expr:
+    """The two sources of the first join change places, an outer join its side with them."""
+    mirrored = {"": "", "LEFT": "RIGHT"}
+    for join in tree.find_all(exp.Join):
+        source = join.parent.args["from_"] if isinstance(join.parent, exp.Select) else None
+        if source is not None and join.side in mirrored:
+            first, second = source.this.copy(), join.this.copy()
+            source.set("this", second)
+            join.set("this", first)
+            join.set("side", mirrored[join.side])
+            break
+    return tree
+
+
+def _de_morgan(tree: exp.Expr) -> exp.Expr:
+    """a AND b as NOT (NOT a OR NOT b), which three-valued logic keeps."""
+
+    def negated(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.And):
+            return node
+        either = exp.or_(exp.not_(node.this), exp.not_(node.expression))
+        return exp.not_(either)
+
+    for where in tree.find_all(exp.Where):
+        where.set("this", negated(where.this))
+    return tree
+
+
+def _in_as_exists(tree: exp.Expr) -> exp.Expr:
+    """x IN (query) as EXISTS, which is the same where a condition that is not true drops the row."""
+    for node in list(tree.find_all(exp.In)):
+        query = node.args.get("query")
+        if query is not None:
+            inner = query.this.copy()
+            wanted = exp.EQ(this=inner.selects[0].unalias().copy(), expression=exp.column(node.this.name, "artist"))
+            node.replace(exp.Exists(this=inner.where(wanted)))
+    return tree
+
+
 REWRITES: dict[str, Callable[[exp.Expr], exp.Expr]] = {
     "optimized": _optimized,
     "qualified": _qualified,
@@ -73,15 +116,35 @@ REWRITES: dict[str, Callable[[exp.Expr], exp.Expr]] = {
     "subqueries unnested": _after(unnest_subqueries),
     "as a CTE": _as_cte,
     "operands swapped": _operands_swapped,
+    "as a subquery": _as_subquery,
+    "joins commuted": _joins_commuted,
+    "De Morgan": _de_morgan,
+    "IN as EXISTS": _in_as_exists,
 }
 
 
-@pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize("rewrite", REWRITES)
-def test_equal_rewrites_are_accepted(query: str, rewrite: str) -> None:
-    rewritten = REWRITES[rewrite](sqlglot.parse_one(query, read="duckdb")).sql("duckdb")
+def _rewritten() -> list[tuple[str, str, str]]:
+    """Each query with each form that its rewrite changes at all."""
+    found = []
+    for query in QUERIES:
+        plain = sqlglot.parse_one(query, read="duckdb").sql("duckdb")
+        for name, rewrite in REWRITES.items():
+            text = rewrite(sqlglot.parse_one(query, read="duckdb")).sql("duckdb")
+            if text != plain:
+                found.append((name, query, text))
+    return found
 
-    verdict = judge(JudgeRequest(SCHEMA, query, rewritten, budget_ms=250, seed=3))
+
+FORMS = _rewritten()
+
+
+def test_every_rewrite_changes_a_query() -> None:
+    assert {name for name, _, _ in FORMS} == set(REWRITES)
+
+
+@pytest.mark.parametrize(("name", "query", "rewritten"), FORMS)
+def test_equal_rewrites_are_accepted(name: str, query: str, rewritten: str) -> None:
+    verdict = judge(JudgeRequest(SCHEMA, query, rewritten, budget_ms=150, seed=3, explain=False))
 
     assert verdict.outcome == "equivalent", (rewritten, verdict.counterexample)
 
@@ -120,7 +183,7 @@ def test_mutants_that_data_tell_apart_are_told_apart(query: str, least: int) -> 
         if compare(expected, actual, ComparisonPolicy()) is None:
             continue
         told_apart += 1
-        verdict = judge(JudgeRequest(SCHEMA, query, mutant.sql, budget_ms=2500, seed=3))
+        verdict = judge(JudgeRequest(SCHEMA, query, mutant.sql, budget_ms=2500, seed=3, explain=False))
         assert verdict.outcome == "different", mutant
         assert verdict.counterexample is not None
         assert verdict.counterexample.dataset.row_count <= 8
