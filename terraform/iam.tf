@@ -112,3 +112,12 @@ resource "google_project_iam_member" "cloud_sql_client" {
   role    = "roles/cloudsql.client"
   member  = google_service_account.service[each.value].member
 }
+
+# It may run queries and read nothing: learners' statements bring their own rows.
+resource "google_project_iam_member" "grader_runs_queries" {
+  count = contains(local.names, "grader") ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.service["grader"].member
+}

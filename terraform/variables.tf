@@ -80,9 +80,11 @@ variable "services" {
       secrets   = { GEMINI_API_KEY = "querycraft-gemini-api-key" }
     }
     grader = {
-      delivery = "pull"
-      cpu      = "2"
-      memory   = "4Gi"
+      delivery    = "pull"
+      cpu         = "2"
+      memory      = "4Gi"
+      environment = { QC_GOOGLESQL_ENGINE = "bigquery" }
+      secrets     = { GEMINI_API_KEY = "querycraft-gemini-api-key" }
     }
     metadata = {
       delivery  = "push"
