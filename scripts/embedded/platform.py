@@ -152,11 +152,17 @@ class Platform:
             "QC_TELEMETRY_DIRECTORY": str(directory / "telemetry"),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "STORAGE_EMULATOR_HOST": self.storage.url,
-            **({"BIGQUERY_EMULATOR_HOST": self.bigquery.url} if self.options.bigquery else {}),
+            **self._bigquery(),
             **({"PUBSUB_EMULATOR_HOST": self.options.pubsub_emulator_host} if self.options.broker == "pubsub" else {}),
             **self.options.environment,
             **self.options.overrides.get(service, {}),
         }
+
+    def _bigquery(self) -> dict[str, str]:
+        """Leads metadata's reading and the grader's GoogleSQL to the emulator, if there is one."""
+        if not self.options.bigquery:
+            return {}
+        return {"BIGQUERY_EMULATOR_HOST": self.bigquery.url, "QC_GOOGLESQL_ENGINE": "bigquery"}
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
