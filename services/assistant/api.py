@@ -13,6 +13,7 @@ from services.assistant.triage.taxonomy import SEPARATOR, Example, Label, Taxono
 from services.kernel.access import administrator
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
+from services.kernel.problems import problems
 
 MAX_TEXT = 20_000
 
@@ -66,7 +67,7 @@ def add_triage(
     """Adds the routes. ``corrected`` is called after a correction that changed something; only administrators
     correct: what they say is what the next training believes."""
 
-    @app.post("/triage/corrections", status_code=202, tags=["triage"])
+    @app.post("/triage/corrections", status_code=202, tags=["triage"], responses=problems(400, 401, 403, 413, 422))
     async def correct(correction: Correction, request: Request) -> Accepted:
         identity = await administrator(request, verifier)
         taxonomy = taxonomies.get(correction.taxonomy)

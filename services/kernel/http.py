@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kernel import telemetry
 from services.kernel.errors import PermanentError, QueryCraftError, TransientError
+from services.kernel.problems import problems
 
 _logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def add_health(app: FastAPI, ready: Callable[[], Awaitable[None]]) -> None:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["operations"])
+    @app.get("/readyz", tags=["operations"], responses=problems(_503="Not ready"))
     async def readyz() -> dict[str, str]:
         try:
             await ready()

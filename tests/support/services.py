@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,15 +45,17 @@ def let_go_of_sockets() -> None:
 def service_database(server: PostgresServer, service: str) -> Iterator[str]:
     """URL of a fresh, migrated and provisioned database, as the role of ``service``."""
 
-    def fill(url: str) -> None:
-        migrate(url, service)
-        asyncio.run(_provision(url, service))
-
-    template = ensure_template(server, f"template_{service}", fill)
+    template = ensure_template(server, f"template_{service}", partial(fill, service=service))
     with cloned(server, template) as url:
         with closing(psycopg.connect(url, autocommit=True)) as admin:  # role settings are per database, not copied
             admin.execute(f"ALTER ROLE {service} IN DATABASE {admin.info.dbname} SET search_path = {service}, pg_temp")
         yield url.replace("postgres@", f"{service}@")
+
+
+def fill(url: str, service: str) -> None:
+    """Migrate an empty database and create the embedded broker's topics."""
+    migrate(url, service)
+    asyncio.run(_provision(url, service))
 
 
 async def _provision(url: str, service: str) -> None:

@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.intake.api import events, jobs, schedules
 from services.intake.api.callers import Callers
 from services.intake.api.creation import Creation
-from services.intake.api.models import ProblemView
 from services.intake.domain.jobs import served_types
 from services.intake.door import Door
 from services.intake.settings import IntakeSettings
@@ -76,9 +75,6 @@ def _document(app: FastAPI) -> None:
         if not app.openapi_schema:
             document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             components = document.setdefault("components", {})
-            reference = "#/components/schemas/{model}"
-            schema = ProblemView.model_json_schema(ref_template=reference)
-            components.setdefault("schemas", {}).update(schema.pop("$defs", {}), ProblemView=schema)
             components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
             app.openapi_schema = document
         return app.openapi_schema

@@ -15,10 +15,11 @@ from contracts.message import json_text
 from services.intake.adapters import log
 from services.intake.adapters.log import Event
 from services.intake.api.bodies import wrong_field
-from services.intake.api.jobs import existing, problems
+from services.intake.api.jobs import existing
 from services.intake.api.views import event_view
 from services.intake.domain.jobs import Job
 from services.intake.door import Door
+from services.kernel.problems import problems
 
 MAX_SUBSCRIPTIONS = 100
 NO_SUCH_JOB = 4404
@@ -50,7 +51,7 @@ def router(door: Door) -> APIRouter:
             raise wrong_field("Last-Event-ID", "must be the id of an event of this job")
         return int(last_event_id)
 
-    @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problems(404, 422))
+    @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problems(404, 422, 503))
     async def job_events(
         job: Annotated[Job, Depends(watched)], after: Annotated[int, Depends(resume_after)]
     ) -> AsyncIterator[ServerSentEvent]:

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -18,6 +18,7 @@ from services.intake.domain.documents import flaw_of_text
 from services.intake.domain.jobs import Job, Status
 from services.intake.door import Door
 from services.kernel.http import Problem
+from services.kernel.problems import problems
 
 MAX_LIMIT = 100
 MAX_USER = 255
@@ -41,12 +42,6 @@ _CREATE_HEADERS = [
         "schema": {"type": "string", "enum": ["respond-async", "wait=0", "wait=5"]},
     },
 ]
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of an operation, as its document shows them."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
-    return {status: {"description": "RFC 9457 problem", "content": content} for status in (*statuses, 503)}
 
 
 def parse_job_id(text: str) -> uuid.UUID:
@@ -83,7 +78,7 @@ def direct_router(door: Door, creation: Creation) -> APIRouter:
         responses={
             200: {"model": JobView, "description": "Done while the client waited"},
             202: {"model": AcceptedJob, "description": "Queued; poll the Location"},
-            **problems(400, 401, 409, 413, 415, 422, 429),
+            **problems(400, 401, 409, 413, 415, 422, 429, 503),
         },
         openapi_extra={
             "parameters": _CREATE_HEADERS,
@@ -94,7 +89,7 @@ def direct_router(door: Door, creation: Creation) -> APIRouter:
         "/{job_id}",
         read_job,
         methods=["GET"],
-        responses={200: {"model": JobView}, **problems(404, 422)},
+        responses={200: {"model": JobView}, **problems(404, 422, 503)},
         openapi_extra={"parameters": [_JOB_ID]},
     )
     return router
@@ -103,7 +98,7 @@ def direct_router(door: Door, creation: Creation) -> APIRouter:
 def router(door: Door, creation: Creation, callers: Callers) -> APIRouter:
     router = APIRouter(prefix="/api/ai/jobs", tags=["jobs"])
 
-    @router.get("", responses={200: {"model": JobPage}, **problems(400, 422)}, response_class=Response)
+    @router.get("", responses={200: {"model": JobPage}, **problems(400, 422, 503)}, response_class=Response)
     async def list_jobs(
         status: Status | None = None,
         type: JobType | None = None,  # noqa: A002 - the query parameter's name
@@ -122,7 +117,7 @@ def router(door: Door, creation: Creation, callers: Callers) -> APIRouter:
         return Response(job_page(found[:limit], len(found) > limit), media_type=JSON)
 
     @router.delete(
-        "/{job_id}", responses={200: {"model": JobView}, **problems(401, 404, 409, 422)}, response_class=Response
+        "/{job_id}", responses={200: {"model": JobView}, **problems(401, 404, 409, 422, 503)}, response_class=Response
     )
     async def cancel_job(request: Request, job_id: uuid.UUID) -> Response:
         """A queued job never starts; a running one stops at its next step. Only the owner may cancel."""
@@ -138,7 +133,7 @@ def router(door: Door, creation: Creation, callers: Callers) -> APIRouter:
     @router.post(
         "/{job_id}/retry",
         status_code=202,
-        responses={202: {"model": AcceptedJob}, **problems(400, 401, 404, 409, 422, 429)},
+        responses={202: {"model": AcceptedJob}, **problems(400, 401, 404, 409, 422, 429, 503)},
         response_class=Response,
     )
     async def retry_job(request: Request, job_id: uuid.UUID) -> Response:

@@ -128,20 +128,3 @@ class JobEvent(Wire):
     details: Any
     reported_at: datetime | None
     at: datetime
-
-
-class FieldError(BaseModel):
-    field: str
-    message: str
-
-
-class ProblemView(BaseModel):
-    """RFC 9457; members beyond these carry what the problem is about."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    errors: list[FieldError] | None = None

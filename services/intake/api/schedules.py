@@ -14,12 +14,13 @@ from services.intake.api.bodies import read_body, wrong_field
 from services.intake.api.callers import Callers
 from services.intake.api.creation import checked_options, served
 from services.intake.api.direct import inlined_schema
-from services.intake.api.jobs import JSON, problems
+from services.intake.api.jobs import JSON
 from services.intake.api.models import JobOptions, Query, Wire
 from services.intake.domain.documents import flaw_of_text
 from services.intake.domain.schedules import Schedule, next_due
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import Problem
+from services.kernel.problems import problems
 
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -58,12 +59,12 @@ class ScheduleList(Wire):
 def router(database: Database, callers: Callers) -> APIRouter:
     router = APIRouter(prefix="/api/ai/schedules", tags=["schedules"])
 
-    @router.get("", responses=problems(401, 403), openapi_extra={"security": _SECURITY})
+    @router.get("", responses=problems(401, 403, 503), openapi_extra={"security": _SECURITY})
     async def list_schedules(request: Request) -> ScheduleList:
         await callers.admin(request)
         return ScheduleList(schedules=[_view(schedule) for schedule in await schedules.every(database.pool)])
 
-    @router.get("/{name}", responses=problems(401, 403, 404, 422), openapi_extra={"security": _SECURITY})
+    @router.get("/{name}", responses=problems(401, 403, 404, 422, 503), openapi_extra={"security": _SECURITY})
     async def read_schedule(request: Request, name: Name) -> ScheduleView:
         await callers.admin(request)
         schedule = await schedules.read(database.pool, name)
@@ -73,7 +74,7 @@ def router(database: Database, callers: Callers) -> APIRouter:
 
     @router.put(
         "/{name}",
-        responses={201: {"model": ScheduleView}, **problems(400, 401, 403, 413, 415, 422)},
+        responses={201: {"model": ScheduleView}, **problems(400, 401, 403, 413, 415, 422, 503)},
         openapi_extra={
             "security": _SECURITY,
             "requestBody": {"required": True, "content": {JSON: {"schema": inlined_schema(ScheduleBody)}}},
@@ -87,7 +88,7 @@ def router(database: Database, callers: Callers) -> APIRouter:
         return _view(schedule)
 
     @router.delete(
-        "/{name}", status_code=204, responses=problems(401, 403, 404, 422), openapi_extra={"security": _SECURITY}
+        "/{name}", status_code=204, responses=problems(401, 403, 404, 422, 503), openapi_extra={"security": _SECURITY}
     )
     async def delete_schedule(request: Request, name: Name) -> None:
         await callers.admin(request)

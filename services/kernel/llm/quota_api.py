@@ -12,6 +12,7 @@ from services.kernel.identity import TokenVerifier
 from services.kernel.llm.assembly import Models
 from services.kernel.llm.catalogue import Catalogue
 from services.kernel.llm.ledger import ModelStanding
+from services.kernel.problems import problems
 
 
 class Spending(BaseModel):
@@ -57,7 +58,7 @@ class Quota(BaseModel):
 def add_quota(app: FastAPI, models: Models, verifier: TokenVerifier) -> None:
     """Adds the route; only administrators may read it."""
 
-    @app.get("/admin/quota", tags=["operations"])
+    @app.get("/admin/quota", tags=["operations"], responses=problems(401, 403))
     async def quota(request: Request) -> Quota:
         await administrator(request, verifier)
         standings = await models.ledger.report(models.catalogue.in_use)

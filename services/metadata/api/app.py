@@ -11,10 +11,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.kernel.access import administrator
+from services.kernel.errors import PermanentError
 from services.kernel.http import Problem, add_health, create_app
 from services.kernel.identity import Identity, InvalidToken, TokenVerifier
 from services.kernel.jobs.context import JobFailedError
 from services.kernel.messaging.push import MAX_PUSH_BYTES
+from services.kernel.problems import problems
 from services.kernel.sql.guard import Refused
 from services.metadata.adapters.records import PostgresFeedback, Verdict
 from services.metadata.api.events import EventDoor, events_router
@@ -66,10 +68,13 @@ def build_app(parts: Parts) -> FastAPI:
 def _refreshes(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["refresh"])
 
-    @router.post("/refresh")
+    @router.post(
+        "/refresh", responses={503: {"description": "The run, nothing refreshed"}, **problems(400, 401, 403, 413, 422)}
+    )
     async def refresh(order: RefreshOrder, request: Request) -> JSONResponse:
         """Administrators only. Refresh at once and answer with the run: {status, message, execution_time, updated,
-        examples_count, columns_count, tables, failures, calls}. 503 when nothing could be refreshed."""
+        examples_count, columns_count, tables, failures, calls}. 503 when nothing could be refreshed this time, 422 when
+        nothing ever could: the tables are not there, or not ours to read."""
         await administrator(request, parts.tokens)
         try:
             scope = targets(order, parts.scope)
@@ -82,6 +87,9 @@ def _refreshes(parts: Parts) -> APIRouter:
         seconds = time.monotonic() - began
         answer = summary(report, calls, seconds)
         record_run(answer["status"], report, seconds)
+        if answer["status"] == "failed" and all(isinstance(why, PermanentError) for why in report.failures.values()):
+            wrong = [{"field": what, "message": str(why)} for what, why in report.failures.items()]
+            raise Problem(422, "nothing-to-refresh", "None of these can be refreshed", answer["message"], errors=wrong)
         return JSONResponse(answer, 503 if answer["status"] == "failed" else 200)
 
     return router
@@ -94,20 +102,24 @@ async def _silent(step: str, done: int, of: int) -> None:
 def _tables(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["tables"])
 
-    @router.get("/tables")
+    @router.get("/tables", responses=problems(401, 503))
     async def tables(request: Request) -> dict[str, Any]:
         """The index: every cached table."""
         await _signed_in(request, parts.tokens)
         return (await parts.cache.index()).index.model_dump(mode="json")
 
-    @router.get("/tables/{table_id}")
+    @router.get("/tables/{table_id}", responses=problems(401, 404, 422, 503))
     async def table(table_id: str, request: Request) -> dict[str, Any]:
         """One table as it is cached."""
         await _signed_in(request, parts.tokens)
         found = await _cached(parts, table_id)
         return found.metadata.model_dump(mode="json", by_alias=True)
 
-    @router.post("/tables/{table_id}/examples/{example_id}/feedback", status_code=202)
+    @router.post(
+        "/tables/{table_id}/examples/{example_id}/feedback",
+        status_code=202,
+        responses=problems(400, 401, 404, 413, 422, 503),
+    )
     async def feedback(table_id: str, example_id: str, body: FeedbackBody, request: Request) -> dict[str, Any]:
         """Say whether an example worked, was wrong or unclear. Its score changes with the refresh this asks for, and a
         correction that runs takes a wrong example's place."""

@@ -21,6 +21,7 @@ from services.kernel.messaging import dead_letters
 from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import Envelope
 from services.kernel.messaging.oidc import Unauthenticated, Verifier
+from services.kernel.problems import problems
 from services.metadata.domain.envelopes import Arrival, arrival_of, log_entry
 from services.metadata.domain.events import EventRefused, Hint, hints_in
 from services.metadata.domain.tables import Scope
@@ -129,7 +130,11 @@ def _envelope(arrival: Arrival, headers: dict[str, str], body: bytes) -> Envelop
 def events_router(door: EventDoor) -> APIRouter:
     router = APIRouter(tags=["events"])
 
-    @router.post("/events/bigquery", status_code=202)
+    @router.post(
+        "/events/bigquery",
+        status_code=202,
+        responses={200: {"description": "Nothing of ours, or set aside"}, **problems(400, 401, 413)},
+    )
     async def event(request: Request) -> JSONResponse:
         """202: tables will be refreshed. 200: none of ours is concerned, or the event was set aside as a dead letter,
         which Pub/Sub and Eventarc must not deliver again. 400: the same, told to a caller who can read it."""

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.kernel.problems import problems
 from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.api.access import MAX_POSITION, Bearer
-from services.notifier.api.problems import problems
 from services.notifier.api.webhooks import ONE
 
 MAX_PAGE = 200

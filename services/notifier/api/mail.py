@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
+from services.kernel.problems import problems
 from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.adapters.mail_subscriptions import (
     CONFIRM_HOURS,
@@ -23,7 +24,6 @@ from services.notifier.adapters.mail_subscriptions import (
 )
 from services.notifier.api.access import Bearer, signed_in
 from services.notifier.api.mail_models import ConfirmRequest, SubscriptionRequest, SubscriptionView
-from services.notifier.api.problems import problems
 from services.notifier.mail.compose import Reader, confirmation
 from services.notifier.mail.mailer import Mailer
 from services.notifier.schedule import Delivered, Failed

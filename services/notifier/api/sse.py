@@ -17,9 +17,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
+from services.kernel.problems import problems
 from services.notifier.api.access import MAX_POSITION, About, AccessToken, Bearer, Position, identity_of, viewer
 from services.notifier.api.delivery import feed
-from services.notifier.api.problems import problems
 from services.notifier.domain import Viewer
 from services.notifier.hub import End, Hub
 from services.notifier.views import Event

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request
 
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
+from services.kernel.problems import problems
 from services.notifier.adapters.webhooks import NewWebhook, Webhook, WebhooksTable
 from services.notifier.api.access import Bearer, signed_in
-from services.notifier.api.problems import problems
 from services.notifier.api.webhook_models import WebhookRequest, WebhookSecret, WebhookView
 from services.notifier.webhooks.addresses import AddressRefused, check_url
 from services.notifier.webhooks.signing import new_secret

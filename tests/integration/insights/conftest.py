@@ -1,6 +1,5 @@
 """The insights service's database and parts, a running service, and learners who answer by a known rule."""
 
-import asyncio
 import json
 import math
 import random
@@ -12,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 
 from contracts.jobs import JobRequested
@@ -32,17 +30,12 @@ from services.kernel.jobs.requests import CALLER_ROLES
 from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
+from tests.support.running import TOKEN_KEY, bearer, up
 from tests.support.services import delivery_of, job_requested, let_go_of_sockets, opened, service_database, until
 
 ZONE = "Asia/Seoul"
-TOKEN_KEY = "a key for tests only, thirty-two bytes or more"
 BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SKILLS = ("select", "join", "group-by", "window", "subquery", "date")
-
-
-def bearer(user_id: str, *roles: str) -> dict[str, str]:
-    claims = {"sub": user_id, "roles": roles, "iss": "querycraft", "aud": "querycraft", "exp": 4_102_444_800}
-    return {"Authorization": f"Bearer {jwt.encode(claims, TOKEN_KEY, 'HS256')}"}
 
 
 @pytest.fixture
@@ -195,25 +188,10 @@ async def running(url: str, **changes: Any) -> AsyncIterator[Running]:
         **{"database_url": url, "http_port": free_port(), "log_level": "ERROR", "lease_seconds": 5.0, **changes}
     )
     service = await build(settings)
-    stop = asyncio.Event()
-    task = asyncio.create_task(service.run(stop))
-    address = f"http://127.0.0.1:{settings.http_port}"
     try:
-        async with httpx.AsyncClient() as client:
-
-            async def answers() -> bool:
-                if task.done():
-                    await task
-                try:
-                    return (await client.get(f"{address}/readyz")).status_code == httpx.codes.OK
-                except httpx.TransportError:
-                    return False
-
-            await until(answers)
-        yield Running(service, address)
+        async with up(service) as (address, _):
+            yield Running(service, address)
     finally:
-        stop.set()
-        await task
         let_go_of_sockets()
 
 

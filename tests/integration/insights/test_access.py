@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from services.kernel.jobs.requests import SCHEDULE
-from tests.integration.insights.conftest import ZONE, Running, bearer, running
+from tests.integration.insights.conftest import ZONE, Running, running
+from tests.support.running import bearer
 from tests.support.services import UNCLOSED, job_requested
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)

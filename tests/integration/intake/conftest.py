@@ -1,16 +1,13 @@
 """A running intake: its own database, the embedded broker and a real HTTP port."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 
 from contracts.jobs import JobFailed, JobProgressed, JobSucceeded
@@ -22,26 +19,10 @@ from services.intake.settings import IntakeSettings
 from services.kernel.database.unit_of_work import Database
 from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
-from tests.support.services import opened, service_database
+from tests.support.running import TOKEN_KEY, on_own_thread, up
+from tests.support.services import opened, service_database, until
 
-TOKEN_KEY = "a key for tests only, thirty-two bytes or more"
 JOB = {"type": "grading", "query": "select 1"}
-
-
-def token(user_id: str, *roles: str, **claims: Any) -> str:
-    payload = {
-        "sub": user_id,
-        "roles": list(roles),
-        "iss": "querycraft",
-        "aud": "querycraft",
-        "exp": datetime.now(UTC) + timedelta(days=1),
-        **claims,
-    }
-    return jwt.encode(payload, TOKEN_KEY, "HS256")
-
-
-def bearer(user_id: str, *roles: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token(user_id, *roles)}"}
 
 
 @pytest.fixture
@@ -84,7 +65,7 @@ class Running:
         async def released() -> bool:
             return bool(await self._fence(job_id))
 
-        await eventually(released)
+        await until(released)
         return await self._fence(job_id)
 
     async def _fence(self, job_id: str) -> int:
@@ -140,25 +121,8 @@ def settings(intake_url: str) -> Settings:
 @asynccontextmanager
 async def running(settings: IntakeSettings) -> AsyncIterator[Running]:
     service = await build(settings)
-    stop = asyncio.Event()
-    task = asyncio.create_task(service.run(stop))
-    url = f"http://127.0.0.1:{settings.http_port}"
-    try:
-        async with httpx.AsyncClient() as client:
-            await eventually(lambda: _answers(client, url, task))
+    async with up(service) as (url, stop):
         yield Running(service, url, stop)
-    finally:
-        stop.set()
-        await task
-
-
-async def _answers(client: httpx.AsyncClient, url: str, task: "asyncio.Task[None]") -> bool:
-    if task.done():
-        await task
-    try:
-        return (await client.get(f"{url}/readyz")).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture
@@ -184,41 +148,23 @@ async def client_of(service: Running) -> AsyncIterator[httpx.AsyncClient]:
 def served(postgres_server: PostgresServer) -> Iterator[str]:
     """URL of an intake that a module's tests share, on an event loop of its own thread."""
     with service_database(postgres_server, "intake") as url:
-        ready: Future[str] = Future()
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
+        chosen = IntakeSettings(
+            database_url=url,
+            http_port=free_port(),
+            identity_key=TOKEN_KEY,
+            log_level="ERROR",
+            enable_complexity_routing=False,
+            rate_limit_per_second=1e6,
+            rate_limit_burst=1_000_000,
+        )
 
-        async def serve() -> None:
-            chosen = IntakeSettings(
-                database_url=url,
-                http_port=free_port(),
-                identity_key=TOKEN_KEY,
-                log_level="ERROR",
-                enable_complexity_routing=False,
-                rate_limit_per_second=1e6,
-                rate_limit_burst=1_000_000,
-            )
+        @asynccontextmanager
+        async def serve() -> AsyncIterator[str]:
             async with running(chosen) as service:
-                ready.set_result(service.url)
-                await stop.wait()
+                yield service.url
 
-        def run() -> None:
-            try:
-                loop.run_until_complete(serve())
-            except BaseException as error:
-                if ready.done():
-                    raise
-                ready.set_exception(error)
-            finally:
-                loop.close()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield ready.result(30)
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(30)
+        with on_own_thread(serve) as address:
+            yield address
 
 
 async def create(http: httpx.AsyncClient, headers: dict[str, str] | None = None, **body: Any) -> str:
@@ -236,12 +182,5 @@ async def becomes(http: httpx.AsyncClient, job_id: str, status: str) -> dict[str
         found.update((await http.get(f"/api/ai/jobs/{job_id}")).json())
         return bool(found["status"] == status)
 
-    await eventually(there)
+    await until(there)
     return found
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    """Wait until ``holds``; fail after ``seconds``."""
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - what is waited for lies in the database or behind a socket
-            await asyncio.sleep(0.02)

@@ -11,7 +11,8 @@ import pytest
 
 from services.intake.api.models import MAX_QUERY
 from services.kernel.http import MAX_BODY_BYTES
-from tests.integration.intake.conftest import JOB, bearer, token
+from tests.integration.intake.conftest import JOB
+from tests.support.running import bearer, token
 
 JSON_TYPE = {"Content-Type": "application/json"}
 

@@ -9,17 +9,9 @@ import pytest
 
 from contracts.jobs import JobType
 from contracts.manifest import WORKERS
-from tests.integration.intake.conftest import (
-    JOB,
-    Running,
-    Settings,
-    bearer,
-    becomes,
-    client_of,
-    create,
-    eventually,
-    running,
-)
+from tests.integration.intake.conftest import JOB, Running, Settings, becomes, client_of, create, running
+from tests.support.running import bearer
+from tests.support.services import until
 
 
 async def test_accepted(http: httpx.AsyncClient) -> None:
@@ -75,7 +67,7 @@ async def test_a_type_without_a_worker_is_refused_with_the_served_ones(http: htt
 async def test_a_simple_query_is_answered_in_its_request(settings: Settings) -> None:
     async with running(settings(enable_complexity_routing=True)) as intake, client_of(intake) as http:
         asked = asyncio.create_task(http.post("/api/ai/jobs", json=JOB))
-        await eventually(lambda: _any_job(intake))
+        await until(lambda: _any_job(intake))
         job_id = str(await intake.database.pool.fetchval("SELECT id FROM ai_jobs"))
         await intake.progress(job_id, 20, "collecting")
         await intake.succeed(job_id, verdict="correct")
@@ -139,7 +131,7 @@ async def test_many_first_requests_at_once_make_one_job(intake: Running, http: h
 async def test_a_key_whose_first_request_still_waits_is_in_flight(intake: Running, http: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "slow", "Prefer": "wait=20"}
     first = asyncio.create_task(http.post("/api/ai/jobs", json=JOB, headers=headers))
-    await eventually(lambda: _any_job(intake))
+    await until(lambda: _any_job(intake))
     second = await http.post("/api/ai/jobs", json=JOB, headers=headers)
     assert second.status_code == 409
     assert second.json()["type"] == "urn:querycraft:problem:idempotency-key-in-flight"

@@ -17,8 +17,9 @@ from services.intake.door import Door
 from services.intake.estimates import Estimates
 from services.intake.watch import Watch
 from services.kernel.database.unit_of_work import Database
-from tests.integration.intake.conftest import Running, bearer, becomes, create, succeeded
+from tests.integration.intake.conftest import Running, becomes, create, succeeded
 from tests.integration.intake.support import add_jobs, new_job
+from tests.support.running import bearer
 from tests.support.services import emitted
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from services.intake.api.views import encode_cursor
 from services.intake.domain.jobs import Job, Status
-from tests.integration.intake.conftest import Running, bearer, becomes, create
+from tests.integration.intake.conftest import Running, becomes, create
 from tests.integration.intake.support import add_jobs, new_job
+from tests.support.running import bearer
 
 
 async def test_unknown_and_impossible_ids(http: httpx.AsyncClient) -> None:

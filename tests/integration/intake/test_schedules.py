@@ -12,9 +12,10 @@ from services.intake.clock import Clock
 from services.intake.handlers import ScheduledJobs
 from services.kernel.database.unit_of_work import Database
 from services.kernel.errors import PermanentError
-from tests.integration.intake.conftest import Running, bearer, eventually
+from tests.integration.intake.conftest import Running
 from tests.integration.intake.support import UNLIMITED
-from tests.support.services import emitted, opened
+from tests.support.running import bearer
+from tests.support.services import emitted, opened, until
 
 ADMIN = bearer("root", "admin")
 BODY = {
@@ -100,7 +101,7 @@ async def test_a_due_schedule_becomes_a_job_end_to_end(intake: Running) -> None:
     async def released() -> bool:
         return bool(await intake.database.pool.fetchval("SELECT count(*) FROM ai_jobs WHERE fence = 1"))
 
-    await eventually(released)
+    await until(released)
 
 
 async def test_schedules_are_kept_by_administrators(http: httpx.AsyncClient) -> None:

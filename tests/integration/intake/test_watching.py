@@ -10,7 +10,8 @@ import httpx
 import pytest
 import websockets
 
-from tests.integration.intake.conftest import Running, Settings, becomes, client_of, create, eventually, running
+from tests.integration.intake.conftest import Running, Settings, becomes, client_of, create, running
+from tests.support.services import until
 
 Event = dict[str, Any]
 
@@ -37,7 +38,7 @@ async def _finished_job(intake: Running, http: httpx.AsyncClient) -> str:
     await intake.progress(job_id, 20, "collecting", 1)
     await becomes(http, job_id, "processing")
     await intake.progress(job_id, 50, "analysing", 2)
-    await eventually(lambda: _is_at(http, job_id, 50))
+    await until(lambda: _is_at(http, job_id, 50))
     await intake.succeed(job_id)
     await becomes(http, job_id, "completed")
     return job_id

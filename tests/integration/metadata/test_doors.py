@@ -217,7 +217,7 @@ async def test_runs_are_counted_by_status_and_error_type_with_their_duration(
     monkeypatch.setattr(metrics, "METADATA_SECONDS", meter.create_histogram("seconds"))
     workshop.create("visits", [SchemaField("id", "INTEGER")])
     assert (await http.post("/refresh", json={})).status_code == 200
-    assert (await http.post("/refresh", json={"tables": str(workshop.table("nowhere"))})).status_code == 503
+    assert (await http.post("/refresh", json={"tables": str(workshop.table("nowhere"))})).status_code == 422
     data = reader.get_metrics_data()
     assert data is not None
     found = {m.name: list(m.data.data_points) for m in data.resource_metrics[0].scope_metrics[0].metrics}

@@ -11,8 +11,9 @@ from contracts.jobs import JobFailed, JobSucceeded
 from services.kernel.messaging.broker import Delivery
 from services.kernel.messaging.envelope import Envelope, seal, unseal
 from services.kernel.messaging.outcomes import Done
-from tests.integration.notifier.conftest import Running, Settings, bearer, new_id, running, told
+from tests.integration.notifier.conftest import Running, Settings, new_id, running, told
 from tests.support.notifier_events import alert, cancelled, failed, graded, succeeded
+from tests.support.running import bearer
 
 
 async def tapped(notifier: Running, number: int) -> list[Envelope]:

@@ -1,8 +1,7 @@
 """Notifications as a list, and the whole API against its own description."""
 
-import asyncio
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -14,16 +13,10 @@ from scripts.embedded.postgres import PostgresServer
 from services.notifier.api.app import Parts, build_app
 from services.notifier.hub import Hub
 from services.notifier.settings import NotifierSettings
-from tests.integration.notifier.conftest import (
-    Running,
-    bearer,
-    new_id,
-    notifier_database,
-    running,
-    settings_with,
-    told,
-)
+from tests.integration.notifier.conftest import Running, new_id, running, settings_with, told
 from tests.support.notifier_events import alert, failed, succeeded
+from tests.support.running import bearer, on_own_thread
+from tests.support.services import service_database
 
 
 async def sequences(http: httpx.AsyncClient, query: str, headers: dict[str, str]) -> list[int]:
@@ -114,22 +107,16 @@ schema = schemathesis.openapi.from_dict(
 
 @pytest.fixture(scope="module")
 def served(postgres_server: PostgresServer) -> Iterator[str]:
-    """URL of one service for all the requests, which none of them may break; it runs in a thread of its own."""
-    started: Future[tuple[str, Callable[[], None]]] = Future()
+    """URL of one service for all the requests, which none of them may break."""
+    with service_database(postgres_server, "notifier") as database_url:
 
-    async def serve(url: str) -> None:
-        async with running(settings_with(url)) as service:
-            loop = asyncio.get_running_loop()
-            started.set_result((service.url, lambda: loop.call_soon_threadsafe(service.stop.set)))
-            await service.stop.wait()
+        @asynccontextmanager
+        async def serve() -> AsyncIterator[str]:
+            async with running(settings_with(database_url)) as service:
+                yield service.url
 
-    with notifier_database(postgres_server) as database_url, ThreadPoolExecutor(1) as thread:
-        ended = thread.submit(asyncio.run, serve(database_url))
-        ended.add_done_callback(lambda done: started.done() or started.set_exception(done.exception() or EOFError()))
-        url, stop = started.result(60)
-        yield url
-        stop()
-        ended.result(60)
+        with on_own_thread(serve) as url:
+            yield url
 
 
 @schema.parametrize()

@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.notifier.conftest import Running, Settings, bearer, eventually, running, told
+from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import alert, failed
+from tests.support.running import bearer
+from tests.support.services import until
 from tests.support.smtp_receiver import Mailbox, receiving_mail
 
 MINA = bearer("mina")
@@ -56,7 +58,7 @@ async def logged(http: httpx.AsyncClient, made: dict[str, Any], *states: str) ->
     async def so() -> bool:
         return [entry["status"] for entry in await log(http, made)] == list(states)
 
-    await eventually(so)
+    await until(so)
     return await log(http, made)
 
 
@@ -90,19 +92,19 @@ async def test_a_storm_is_one_mail_and_one_digest(notifier: Running, http: httpx
     async def mails(number: int) -> bool:
         return len(mailbox.mails) == number
 
-    await eventually(lambda: mails(1))
+    await until(lambda: mails(1))
     await notifier.publish(*[alert(error_message=f"number {number}") for number in range(60)])
     await notifier.publish(alert(alert_type="another type"), alert(severity="critical"))
     await told(notifier, 63)
-    await eventually(lambda: mails(3))  # another type and a critical one are groups of their own
+    await until(lambda: mails(3))  # another type and a critical one are groups of their own
 
     async def sixty_wait() -> bool:
         states = [entry["status"] for entry in await log(http, made, ROOT)]
         return (states.count("pending"), states.count("delivered")) == (60, 3)
 
-    await eventually(sixty_wait)
+    await until(sixty_wait)
     await make_due(notifier)
-    await eventually(lambda: mails(4))
+    await until(lambda: mails(4))
     digest = mailbox.mails[-1]
     assert digest["Subject"].startswith("[QueryCraft] 알림 60건: ")
     assert "그 밖에 40건" in digest.get_content()
@@ -111,7 +113,7 @@ async def test_a_storm_is_one_mail_and_one_digest(notifier: Running, http: httpx
     async def all_settled() -> bool:
         return {entry["status"] for entry in await log(http, made, ROOT)} == {"delivered"}
 
-    await eventually(all_settled)
+    await until(all_settled)
     assert len(mailbox.mails) == 4
 
 
@@ -128,7 +130,7 @@ async def test_at_night_only_the_critical_one_comes(
     async def one_delivered() -> bool:
         return sorted(entry["status"] for entry in await log(http, made)) == ["delivered", "pending"]
 
-    await eventually(one_delivered)
+    await until(one_delivered)
     for _ in range(2):  # as planned, and again when it comes due too early
         [waiting] = [entry for entry in await log(http, made) if entry["status"] == "pending"]
         due = datetime.fromisoformat(waiting["next_attempt_at"])
@@ -141,7 +143,7 @@ async def test_at_night_only_the_critical_one_comes(
             )
             return bool(rows)
 
-        await eventually(deferred)
+        await until(deferred)
     assert len(mailbox.mails) == 1
     assert "critical" in mailbox.mails[0].get_content()
     assert waiting["attempts"] == 0
@@ -160,7 +162,7 @@ async def test_a_refusal_for_now_is_tried_again_under_the_same_id(
         )
         return bool(rows)
 
-    await eventually(postponed)
+    await until(postponed)
     await make_due(notifier)
     [entry] = await logged(http, made, "delivered")
     assert entry["attempts"] == 2
@@ -170,7 +172,7 @@ async def test_a_refusal_for_now_is_tried_again_under_the_same_id(
     async def twice() -> bool:
         return len(mailbox.mails) == 2
 
-    await eventually(twice)
+    await until(twice)
     assert mailbox.mails[0]["Message-ID"] == mailbox.mails[1]["Message-ID"]
 
 

@@ -9,8 +9,10 @@ from websockets.exceptions import InvalidStatus
 
 from scripts.embedded.postgres import PostgresServer
 from services.kernel.errors import TransientError
-from tests.integration.notifier.conftest import Running, bearer, eventually, fill, running, settings_with, told
+from tests.integration.notifier.conftest import Running, running, settings_with, told
 from tests.support.notifier_events import failed
+from tests.support.running import bearer
+from tests.support.services import fill, until
 from tests.support.webhook_receiver import receiving
 
 
@@ -24,11 +26,11 @@ async def publish_when_possible(notifier: Running, user_id: str) -> None:
             return False
         return True
 
-    await eventually(published, 40)
+    await until(published, 40)
 
 
 async def test_a_restarted_database_costs_no_notification_and_no_stream(own_postgres: PostgresServer) -> None:
-    await asyncio.to_thread(fill, own_postgres.url())
+    await asyncio.to_thread(fill, own_postgres.url(), "notifier")
     settings = settings_with(own_postgres.url(user="notifier"), webhook_allow_loopback=True)
     async with running(settings) as notifier, receiving() as receiver:
         async with httpx.AsyncClient(base_url=notifier.url, headers=bearer("mina")) as http:
@@ -52,11 +54,11 @@ async def test_a_restarted_database_costs_no_notification_and_no_stream(own_post
         async def posted() -> bool:
             return len(receiver.posts) == 1
 
-        await eventually(posted, 40)
+        await until(posted, 40)
 
 
 async def test_a_socket_is_refused_while_the_database_is_away(own_postgres: PostgresServer) -> None:
-    await asyncio.to_thread(fill, own_postgres.url())
+    await asyncio.to_thread(fill, own_postgres.url(), "notifier")
     settings = settings_with(own_postgres.url(user="notifier"))
     async with running(settings) as notifier:
         await asyncio.to_thread(own_postgres.stop, "immediate")

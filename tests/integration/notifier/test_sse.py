@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 
-from tests.integration.notifier.conftest import Running, Settings, bearer, running, token, told
+from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import failed, succeeded
+from tests.support.running import bearer, token
 
 
 async def frames(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.notifier.conftest import Running, Settings, eventually, running, told
+from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.integration.notifier.test_webhooks import MINA, ROOT, create, log, logged, make_due, verified
 from tests.support.notifier_events import alert, failed
+from tests.support.services import until
 from tests.support.webhook_receiver import Receiver, receiving
 
 
@@ -32,7 +33,7 @@ async def posts(receiver: Receiver, number: int) -> list[dict[str, Any]]:
     async def there() -> bool:
         return len(receiver.posts) >= number
 
-    await eventually(there)
+    await until(there)
     assert len(receiver.posts) == number
     return [json.loads(post.body) for post in receiver.posts]
 
@@ -53,7 +54,7 @@ async def test_a_storm_is_one_post_and_one_digest(
         states = [entry["status"] for entry in await log(http, webhook, ROOT)]
         return (states.count("pending"), states.count("delivered")) == (60, 3)
 
-    await eventually(sixty_wait)
+    await until(sixty_wait)
     await make_due(notifier)
     digest = (await posts(receiver, 4))[-1]
     assert (digest["type"], digest["data"]["total"]) == ("digest", 60)
@@ -67,7 +68,7 @@ async def test_a_storm_is_one_post_and_one_digest(
     async def all_settled() -> bool:
         return {entry["status"] for entry in await log(http, webhook, ROOT)} == {"delivered"}
 
-    await eventually(all_settled)
+    await until(all_settled)
     assert len(receiver.posts) == 4
 
 
@@ -87,7 +88,7 @@ async def test_a_digest_that_failed_comes_again_under_the_same_id(
         async def noted() -> bool:
             return not await notifier.service.database.fetch("SELECT 1 FROM deliveries WHERE lease_token IS NOT NULL")
 
-        await eventually(noted)
+        await until(noted)
     assert receiver.posts[1].headers["webhook-id"] == receiver.posts[2].headers["webhook-id"]
     entries = await logged(http, webhook, *["delivered"] * 4)
     assert [entry["attempts"] for entry in entries] == [2, 2, 2, 1]

@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.notifier.conftest import Running, Settings, bearer, eventually, running, told
+from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import alert, failed, succeeded
+from tests.support.running import bearer
+from tests.support.services import until
 from tests.support.webhook_receiver import Post, Receiver, receiving
 
 MINA = bearer("mina")
@@ -49,7 +51,7 @@ async def logged(http: httpx.AsyncClient, webhook: dict[str, Any], *states: str)
     async def so() -> bool:
         return [entry["status"] for entry in await log(http, webhook)] == list(states)
 
-    await eventually(so)
+    await until(so)
     return await log(http, webhook)
 
 
@@ -95,7 +97,7 @@ async def test_filters_choose_and_administrators_may_have_everything(
     async def three() -> bool:
         return len(receiver.posts) == 3
 
-    await eventually(three)
+    await until(three)
     bodies = [json.loads(post.body) for post in receiver.posts]
     assert sorted(body["type"] for body in bodies) == ["dead_letter", "job_failed", "job_succeeded"]
     assert {body["data"]["stack_trace"] for body in bodies} == {"", "line 1"}
@@ -117,7 +119,7 @@ async def test_a_failing_receiver_is_tried_again_with_the_same_id(
             )
             return bool(rows)
 
-        await eventually(now)
+        await until(now)
         await make_due(notifier)
     [entry] = await logged(http, webhook, "delivered")
     assert entry["attempts"] == 3
@@ -135,7 +137,7 @@ async def test_after_the_last_attempt_it_has_failed_and_can_be_replayed(
         await make_due(notifier)
         return [entry["status"] for entry in await log(http, webhook)] == ["failed"]
 
-    await eventually(failed_for_good, 40)
+    await until(failed_for_good, 40)
     [entry] = await log(http, webhook)
     assert (entry["attempts"], entry["response_status"]) == (8, 500)
     receiver.otherwise = 200
@@ -156,7 +158,7 @@ async def test_410_disables_cancels_what_waits_and_tells_the_owner(
     async def disabled() -> bool:
         return (await http.get(f"/webhooks/{webhook['id']}", headers=MINA)).json()["disabled_at"] is not None
 
-    await eventually(disabled)
+    await until(disabled)
     await told(notifier, 21)
     listed = (await http.get("/notifications?type=webhook_disabled", headers=MINA)).json()["items"]
     assert [item["about"] for item in listed] == [webhook["id"]]
@@ -164,7 +166,7 @@ async def test_410_disables_cancels_what_waits_and_tells_the_owner(
     async def settled() -> bool:
         return {entry["status"] for entry in await log(http, webhook)} <= {"failed", "cancelled"}
 
-    await eventually(settled)
+    await until(settled)
     posted = len(receiver.posts)
     receiver.otherwise = 204
     assert (await http.post(f"/webhooks/{webhook['id']}/enable", headers=MINA)).json()["disabled_at"] is None

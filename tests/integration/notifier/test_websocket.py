@@ -9,8 +9,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.integration.notifier.conftest import Running, Settings, bearer, eventually, new_id, running, token, told
+from tests.integration.notifier.conftest import Running, Settings, new_id, running, told
 from tests.support.notifier_events import alert, failed, succeeded
+from tests.support.running import bearer, token
+from tests.support.services import until
 
 
 async def hear(stream: ClientConnection) -> dict[str, Any]:
@@ -155,7 +157,7 @@ async def test_one_client_too_many_is_told_when_to_come_back(settings: Settings)
             except InvalidStatus:
                 return False
 
-        await eventually(free)
+        await until(free)
 
 
 async def test_a_bad_request_is_answered_before_the_handshake(notifier: Running) -> None:

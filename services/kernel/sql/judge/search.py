@@ -28,6 +28,7 @@ _MOST_DOUBTED = 12  # differences of one batch that are looked at one by one
 _MOST_FAILED_BATCHES = 3
 _CORPUS = 24
 _MAX_ERRORS_IN_A_ROW = 60
+_MAX_INTERRUPTIONS_IN_A_ROW = 6
 _NOISE_TO_BELIEVE = 4
 
 
@@ -192,7 +193,9 @@ class Search:
     def _gives_up(self, run: Run) -> bool:
         self._found.error = run
         self._failing += 1
-        return (self._failing > _MAX_ERRORS_IN_A_ROW and not self._found.sound) or (
+        endless = isinstance(run.error, duckdb.InterruptException)
+        patience = _MAX_INTERRUPTIONS_IN_A_ROW if endless else _MAX_ERRORS_IN_A_ROW
+        return (self._failing > patience and not self._found.sound) or (
             run.error is not None and _cannot_run(run.error)
         )
 
