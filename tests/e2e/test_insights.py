@@ -48,7 +48,8 @@ async def test_history_in_prediction_and_report_out(embedded: Platform, objects:
     rows = [f"{who},{turn},e2e-{turn % 4},join,{int(who == 'mina')}" for who in ("mina", "juno") for turn in range(12)]
     text = "\n".join(["student,seq,item,skills,correct", *rows])
     file = await objects.write_once("insights/imports/e2e.csv", text.encode(), content_type="text/csv")
-    importing = {"type": "prediction", "query": "import", "options": {"task": "import", "uri": file, "subject": "e2e"}}
+    options = {"task": "import", "uri": file, "subject": "e2e"}
+    importing: dict[str, Any] = {"type": "prediction", "query": "import", "options": options}
     tomorrow = str((datetime.now(UTC) + timedelta(days=2)).date())
     own = {"student_id": "mina", "subject_id": "e2e", "target_date": tomorrow}
 
@@ -62,6 +63,8 @@ async def test_history_in_prediction_and_report_out(embedded: Platform, objects:
     ):
         refused = await finished(mina, importing)
         assert (refused["status"], "only administrators" in refused["error"]) == ("failed", True)
+        claimed = {**importing, "options": {**options, "metadata": {"callerRoles": ["admin"]}}}
+        assert (await mina.post("/api/ai/jobs", json=claimed)).status_code == 422
         imported = await finished(admin, importing)
         assert (imported["status"], imported["result"]["answers"]) == ("completed", 24), imported["error"]
 

@@ -23,8 +23,8 @@ from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
 HELD_OUT = 0.2
 """The newest share of all answers: both models are measured on it, neither was fitted on it."""
 LEAST_LATER = 100
-MOST_ANSWERS = 2_000_000
-"""The newest ones that a refit reads."""
+MOST_ANSWERS = 300_000
+"""The newest ones that a refit reads: what fits into 2 GiB and the job's time limit."""
 _READ = """
 SELECT learner, item, skills, correct, at FROM (
     SELECT * FROM interactions ORDER BY at DESC, position DESC, id DESC LIMIT $1
