@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.generator.datasets.sampling import seeded
 from services.generator.verify.engine import ScratchDatabase, database, run
-from services.generator.verify.instances import InstanceMaker
+from services.generator.verify.instances import InstanceMaker, narrowed
 from services.kernel.sql.compare import ComparisonPolicy, compare
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.guard import Refused, check
@@ -111,8 +111,9 @@ def verify(
     if compare(expected, _answer(shuffled, candidate.sql), policy) is not None:
         raise Rejected(DropReason.NOT_DETERMINISTIC, "the answer changes with the order of the stored rows")
     trials = _on_base(candidate, schema, expected, ready, policy)
-    small = _small_datasets(candidate, schema, samples, trials, policy)
-    return _judged(candidate, schema, expected, trials, small)
+    read = narrowed(schema, [candidate.sql, *(trial.mutant.sql for trial in trials)])
+    small = _small_datasets(candidate, read, samples, trials, policy)
+    return _judged(candidate, read, expected, trials, small)
 
 
 def _guarded(candidate: Candidate, schema: Schema) -> None:

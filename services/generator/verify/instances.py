@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import sqlglot
 from sqlglot import exp
 
 from services.generator.datasets.checks import Checks
@@ -54,18 +55,10 @@ class InstanceMaker:
         self._constants = compared_values(tree)
         self._steps = time_steps(tree)
         self._named = {c.name.lower() for c in tree.find_all(exp.Column)}
-        starred = any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
-        self._columns = {t.name: [c for c in t.columns if starred or self._matters(t, c)] for t in self.tables}
         self._base = {t.name: list(samples.rows(t.name)) for t in self.tables}
         self._checks = {t.name: Checks(t, scratch) for t in self.tables}
         # Dates that land in the query's periods: columns that are not compared borrow them too.
         self._dates = [v for values in self._constants.values() for v in values if isinstance(v, date)]
-
-    def _matters(self, table: Table, column: Column) -> bool:
-        """Whether the query reads the column or a constraint needs it; the others of a wide table are left NULL."""
-        held = {name for key in (*table.keys, *(fk.columns for fk in table.foreign_keys)) for name in key}
-        narrow = len(table.columns) <= _NARROW
-        return narrow or column.name.lower() in self._named or column.name in held or table.is_required(column.name)
 
     def make(self, rng: random.Random) -> Dataset | None:
         """One data set that meets every constraint, or None when this attempt did not."""
@@ -89,8 +82,7 @@ class InstanceMaker:
     def _rows(
         self, rng: random.Random, table: Table, style: _Style, count: int, made: Mapping[str, Sequence[Row]]
     ) -> list[dict[str, Any]]:
-        columns = self._columns[table.name]
-        palettes = {c.name: self._palette(rng, table, c, style) for c in columns}
+        palettes = {c.name: self._palette(rng, table, c, style) for c in table.columns}
         rows: list[dict[str, Any]] = []
         seen: dict[tuple[str, ...], set[tuple[Any, ...]]] = {key: set() for key in table.keys}
         for _ in range(count):
@@ -106,11 +98,10 @@ class InstanceMaker:
         made: Mapping[str, Sequence[Row]], position: int,
     ) -> dict[str, Any] | None:  # fmt: skip
         samples = self._base[table.name]
-        columns = self._columns[table.name]
         template = rng.choice(samples) if samples else {}
-        row: dict[str, Any] = {c.name: template.get(c.name) for c in columns}
+        row: dict[str, Any] = {c.name: template.get(c.name) for c in table.columns}
         linked = {name for key in table.foreign_keys for name in key.columns}
-        for column in columns:
+        for column in table.columns:
             if column.name in linked:
                 continue
             if not samples or (column.name.lower() in self._named and not (style.templates and rng.random() < 0.6)):
@@ -157,6 +148,30 @@ def sample(dataset: Dataset) -> Dataset:
             for name, rows in dataset.tables.items()
         }
     )
+
+
+def narrowed(schema: Schema, queries: Sequence[str]) -> Schema:
+    """`schema` without the columns of wide tables that no query and no constraint reads: a row costs by its columns.
+
+    `queries`: the reference first; one that selects ``*`` reads every column.
+    """
+    tree = sqlglot.parse_one(queries[0], read="duckdb")
+    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
+        return schema
+    return Schema(tuple(_narrowed(table, schema, queries) for table in schema.tables))
+
+
+def _narrowed(table: Table, schema: Schema, queries: Sequence[str]) -> Table:
+    if len(table.columns) <= _NARROW:
+        return table
+    held = {name.lower() for key in table.keys for name in key}
+    for key in (key for other in schema.tables for key in other.foreign_keys):
+        held.update(name.lower() for name in (*key.columns, *key.ref_columns))
+    texts = "\n".join([*queries, *table.checks]).lower()
+    columns = (
+        c for c in table.columns if c.name.lower() in held or table.is_required(c.name) or c.name.lower() in texts
+    )
+    return replace(table, columns=tuple(columns) or table.columns[:1])
 
 
 def closure(schema: Schema, used: set[str]) -> tuple[Table, ...]:
