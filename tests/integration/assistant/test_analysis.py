@@ -120,7 +120,8 @@ async def test_without_data_nothing_is_measured_and_no_rewrite_shown(worker: Wor
 
 
 async def test_bigquery_is_read_but_not_run(worker: Worker, database: Database) -> None:
-    query = {"sql": "SELECT * FROM orders", "dialect": "bigquery", "partitions": {"shop.data.Orders": "amount"}, "ddl": DDL}
+    partitions = {"shop.data.Orders": "amount"}
+    query = {"sql": "SELECT * FROM orders", "dialect": "bigquery", "partitions": partitions, "ddl": DDL}
     result = await result_of(worker, database, "optimization", query)
     assert {finding["code"] for finding in result["findings"]} == {"select_star", "missing_partition_filter"}
     assert result["plan"] is None
