@@ -56,10 +56,10 @@ def _judging() -> dict[str, Any]:
     return judging.run(judging.DEFAULT_PAIRS, limit=120, workers=2)
 
 
-def _sandbox() -> dict[str, Any]:
-    from scripts.bench import sandbox
+def _grading() -> dict[str, Any]:
+    from scripts.bench import grading
 
-    return sandbox.measure(gradings=200, memory_gradings=500)
+    return grading.measure()
 
 
 def _generation() -> dict[str, Any]:
@@ -74,15 +74,43 @@ def _notifications() -> dict[str, Any]:
     return notifications.measure()
 
 
+def _models() -> dict[str, Any]:
+    from scripts.bench import models
+
+    return models.measure()
+
+
+def _metadata() -> dict[str, Any]:
+    from scripts.bench import metadata
+
+    return metadata.measure()
+
+
+def _insights() -> dict[str, Any]:
+    from scripts.bench import insights
+
+    return insights.measure()
+
+
+def _triage() -> dict[str, Any]:
+    from scripts.bench import triage
+
+    return triage.measure()
+
+
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "startup": _startup,
     "creating": _creating,
     "brokers": _brokers,
     "jobs": _jobs,
-    "sandbox": _sandbox,
+    "grading": _grading,
     "judging": _judging,
     "generation": _generation,
+    "models": _models,
+    "metadata": _metadata,
     "notifications": _notifications,
+    "insights": _insights,
+    "triage": _triage,
 }
 
 
