@@ -15,7 +15,7 @@ from services.assistant.adapters.opinions import BatchedOpinions
 from services.assistant.adapters.records import PostgresClassifiers, PostgresCorrections
 from services.assistant.adapters.training import ProcessTrainer, ServedClassifiers
 from services.assistant.settings import AssistantSettings
-from services.assistant.triage.handler import Triage, triage
+from services.assistant.triage.handler import NO_MODEL, Triage, triage
 from services.assistant.triage.taxonomy import Example, Label, Taxonomy
 from services.assistant.triage.training import train
 from services.kernel.database.unit_of_work import Database
@@ -119,6 +119,17 @@ async def test_the_unsure_are_put_to_a_model_many_per_call(
     assert {(r["category"], r["priority"], r["source"]) for r in results} == {("power", "low", "model")}
     assert all(0.5 < result["confidence"]["category"] < 1 for result in results)
     assert len(stub.requests) < len(results)
+
+
+async def test_without_any_model_the_local_answer_says_so_at_once(
+    database: Database, broker: Broker, classifiers: ServedClassifiers
+) -> None:
+    models = open_models(AssistantSettings(database_url="postgresql://unused"), database)
+    ports = Triage({"small": SMALL}, "small", classifiers, BatchedOpinions(models.router), 0.93, 20.0)
+    worker = Worker(JobRoute(REQUESTS, {JobType.TRIAGE: partial(triage, ports=ports)}), broker, database)
+    result = await result_of(worker, database, "triage", "qqq")
+    assert (result["source"], result["sure"], result["fallback"]) == ("local", False, NO_MODEL)
+    assert await database.pool.fetchval("SELECT count(*) FROM worker_logs") == 0
 
 
 @pytest.mark.parametrize(
