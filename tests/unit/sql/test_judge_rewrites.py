@@ -31,6 +31,18 @@ EQUAL = {
         "SELECT d_id FROM e GROUP BY d_id HAVING count(*) > 1",
         "SELECT d_id FROM e GROUP BY d_id HAVING count(1) >= 2",
     ),
+    "a filter in a derived table": (
+        "SELECT t.pay FROM (SELECT d_id, pay FROM e WHERE pay > 3) AS t WHERE t.d_id = 2",
+        "SELECT pay FROM e WHERE d_id = 2 AND pay > 3",
+    ),
+    "a CTE read once": (
+        "WITH t AS (SELECT e.pay, d.name FROM e JOIN d ON e.d_id = d.id) SELECT name FROM t WHERE pay > 3",
+        "SELECT d.name FROM e, d WHERE e.d_id = d.id AND e.pay > 3",
+    ),
+    "members of a key": (
+        "SELECT e.pay FROM e WHERE e.d_id IN (SELECT id FROM d WHERE name = 'a')",
+        "SELECT e.pay FROM e JOIN d ON d.id = e.d_id WHERE d.name = 'a'",
+    ),
     "groups without aggregates": ("SELECT DISTINCT d_id, pay FROM e", "SELECT d_id, pay FROM e GROUP BY pay, d_id"),
 }
 UNEQUAL = {
@@ -66,6 +78,38 @@ UNEQUAL = {
     "a nested source of the same alias": (
         "SELECT (SELECT max(e.id) FROM e) FROM d JOIN e ON e.id = d.id",
         "SELECT (SELECT max(d.id) FROM e) FROM d JOIN e ON e.id = d.id",
+    ),
+    "a constant behind an outer join": (
+        "SELECT t.one FROM d LEFT JOIN (SELECT d_id, 1 AS one FROM e) AS t ON t.d_id = d.id",
+        "SELECT 1 FROM d LEFT JOIN e ON e.d_id = d.id",
+    ),
+    "a limit in a derived table": (
+        "SELECT t.pay FROM (SELECT pay FROM e ORDER BY id LIMIT 2) AS t WHERE t.pay > 1",
+        "SELECT pay FROM e WHERE pay > 1 ORDER BY id LIMIT 2",
+    ),
+    "a window in a derived table": (
+        "SELECT t.n FROM (SELECT pay, count(*) OVER () AS n FROM e) AS t WHERE t.pay > 1",
+        "SELECT count(*) OVER () AS n FROM e WHERE pay > 1",
+    ),
+    "duplicates removed in a derived table": (
+        "SELECT t.pay FROM (SELECT DISTINCT pay, d_id FROM e) AS t",
+        "SELECT pay FROM e",
+    ),
+    "members of a column with copies": (
+        "SELECT d.name FROM d WHERE d.id IN (SELECT d_id FROM e WHERE pay > 1)",
+        "SELECT d.name FROM d JOIN e ON e.d_id = d.id WHERE e.pay > 1",
+    ),
+    "not a member": (
+        "SELECT e.pay FROM e WHERE NOT e.d_id IN (SELECT id FROM d WHERE name = 'a')",
+        "SELECT e.pay FROM e JOIN d ON d.id = e.d_id WHERE d.name = 'a'",
+    ),
+    "members or something else": (
+        "SELECT e.pay FROM e WHERE e.d_id IN (SELECT id FROM d WHERE name = 'a') OR e.pay = 1",
+        "SELECT e.pay FROM e JOIN d ON d.id = e.d_id WHERE d.name = 'a' OR e.pay = 1",
+    ),
+    "members of a group": (
+        "SELECT e.pay FROM e WHERE e.d_id IN (SELECT id FROM d GROUP BY id HAVING count(*) > 1)",
+        "SELECT e.pay FROM e JOIN d ON d.id = e.d_id",
     ),
     "distinct and duplicates": ("SELECT DISTINCT d_id FROM e", "SELECT d_id FROM e"),
     "groups hidden from the output": ("SELECT d_id FROM e GROUP BY d_id, pay", "SELECT DISTINCT d_id FROM e"),

@@ -13,7 +13,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
-from services.kernel.sql.judge.rewrites import rewrite
+from services.kernel.sql.judge.rewrites import rewrite, without_plain_subqueries
 from services.kernel.sql.schema import Schema
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -33,10 +33,11 @@ def canonical_tree(
         resolved = qualify(
             _lowered(tree.copy()), schema=columns, dialect="duckdb", quote_identifiers=False, identify=False
         )
+        if not keep_order and not resolved.args.get("limit") and not resolved.args.get("offset"):
+            resolved.set("order", None)
+        resolved = without_plain_subqueries(resolved) if rewritten else resolved
     except (SqlglotError, ValueError, KeyError, RecursionError):
         return None
-    if not keep_order and not resolved.args.get("limit") and not resolved.args.get("offset"):
-        resolved.set("order", None)
     _rename_tables(resolved)
     if rewritten:
         resolved = rewrite(resolved, schema)

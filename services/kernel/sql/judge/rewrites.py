@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlglot import exp
+from sqlglot.optimizer.merge_subqueries import merge_subqueries
 
 from services.kernel.sql.schema import Schema
 
 # False or NULL as soon as the column is NULL.
 _NULL_REJECTING = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Like, exp.ILike, exp.Between)
 _EXACT_TYPES = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "VARCHAR", "DATE"})
+
+
+def without_plain_subqueries(tree: exp.Expr) -> exp.Expr:
+    """A copy of ``tree`` in which what only selects, filters and joins is part of the query around it.
+
+    Only where no join keeps unmatched rows: it gives NULL for what a merged constant would go on giving.
+    """
+    if not all(map(_is_inner, tree.find_all(exp.Join))) or tree.find(exp.Lateral, exp.Unnest, exp.Rand, exp.Uuid):
+        return tree
+    merged: exp.Expr = merge_subqueries(tree.copy())
+    return merged
 
 
 def rewrite(tree: exp.Expr, schema: Schema) -> exp.Expr:
@@ -24,6 +36,7 @@ def rewrite(tree: exp.Expr, schema: Schema) -> exp.Expr:
     result = tree.copy()
     for select in reversed(list(result.find_all(exp.Select))):
         _outer_to_inner(select)
+        _membership_to_join(select, schema)
         inner = _flatten_joins(select)
         if inner:
             _merge_equal_columns(select, schema)
@@ -73,14 +86,54 @@ def _outer_to_inner(select: exp.Select) -> None:
             join.set("kind", None)
 
 
+def _membership_to_join(select: exp.Select, schema: Schema) -> None:
+    """WHERE x IN (SELECT key FROM t WHERE c), key being unique in t, is a join with t on x = key AND c: it can match no
+    more than once, and NULL matches neither way."""
+    where, source = select.args.get("where"), select.args.get("from_")
+    if where is None or source is None or select.args.get("laterals") or not all(map(_is_inner, _joins(select))):
+        return
+    conditions, joined = [], []
+    for conjunct in _where(select):
+        inner = _keyed_members(conjunct, schema)
+        if inner is None:
+            conditions.append(conjunct)
+            continue
+        joined.append(exp.Join(this=inner.args["from_"].this.copy()))
+        conditions += [exp.EQ(this=conjunct.this.copy(), expression=inner.selects[0].unalias().copy()), *_where(inner)]
+    if joined:
+        select.set("joins", [*_joins(select), *joined])
+        select.set("where", exp.Where(this=exp.and_(*conditions)))
+
+
+def _is_inner(join: exp.Join) -> bool:
+    return not (join.side or join.method or join.args.get("using")) and join.kind in {"", "INNER", "CROSS"}
+
+
+def _keyed_members(condition: exp.Expr, schema: Schema) -> exp.Select | None:
+    """The query of ``x IN (query)`` where that selects a unique column of one table and does no more than filter."""
+    query = condition.args.get("query") if isinstance(condition, exp.In) else None
+    inner = query.this if isinstance(query, exp.Subquery) else None
+    if not isinstance(inner, exp.Select) or len(inner.selects) != 1 or not inner.args.get("from_"):
+        return None
+    if {part for part, value in inner.args.items() if value} - {"expressions", "from_", "where", "distinct", "kind"}:
+        return None
+    if inner.args.get("distinct") and inner.args["distinct"].args.get("on"):
+        return None
+    table, column = inner.args["from_"].this, inner.selects[0].unalias()
+    if not isinstance(table, exp.Table) or table.args.get("joins") or not isinstance(column, exp.Column):
+        return None
+    if column.table != table.alias_or_name or (column.table, column.name) not in _types(inner, schema):
+        return None
+    keys = {tuple(name.lower() for name in key) for key in schema.table(table.name).keys}
+    return inner if (column.name,) in keys else None
+
+
 def _flatten_joins(select: exp.Select) -> bool:
     """Inner joins commute, and their conditions are conditions of WHERE. False when the FROM holds anything else."""
     joins, source = _joins(select), select.args.get("from_")
     if source is None or select.args.get("laterals"):
         return False
-    if any(
-        join.side or join.method or join.args.get("using") or join.kind not in {"", "INNER", "CROSS"} for join in joins
-    ):
+    if not all(map(_is_inner, joins)):
         return False
     parts = [source.this, *(join.this for join in joins)]
     if not all(isinstance(part, exp.Table | exp.Subquery) and not part.args.get("joins") for part in parts):
