@@ -25,7 +25,7 @@ from services.kernel.sql.judge import Counterexample, DatasetScore, Verdict
 from services.kernel.sql.judge.pair import Pair, Run
 from services.kernel.sql.locate import locate
 from services.kernel.sql.results import ResultSet
-from services.kernel.sql.sandbox.engine import connect_locked
+from services.kernel.sql.sandbox.engine import close, connect_locked
 from services.kernel.sql.sandbox.errors import TaskFailed
 from services.kernel.sql.sandbox.query import refused
 from services.kernel.sql.sandbox.tasks import TaskContext
@@ -102,7 +102,7 @@ def _expected(pair: Pair, schema: Schema, dataset: Dataset) -> ResultSet:
     except duckdb.Error:
         raise TaskFailed(BROKEN_PROBLEM, "the reference does not run on the problem's data sets") from None
     finally:
-        connection.close()
+        close(connection)
 
 
 def _result(returned: Mapping[str, Any]) -> ResultSet:

@@ -25,9 +25,6 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 # Connections that nobody closes; None where ``close`` does.
 _left_open: list[duckdb.DuckDBPyConnection] | None = None
 _prepared: dict[bool, list[duckdb.DuckDBPyConnection]] = {True: [], False: []}
-# A second connection to each: a worker that closes the first does not spend milliseconds on tearing a database down
-# that its own end frees at once.
-_held_open: list[duckdb.DuckDBPyConnection] = []
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -78,9 +75,7 @@ def prepare() -> None:
     """
     for optimize, ready in _prepared.items():
         if not ready:
-            connection = _open_locked(optimize=optimize)
-            _held_open.append(connection.cursor())
-            ready.append(connection)
+            ready.append(_open_locked(optimize=optimize))
 
 
 def _open_locked(*, optimize: bool) -> duckdb.DuckDBPyConnection:

@@ -22,7 +22,7 @@ _RESERVE_BYTES: Final = 4 * 1024 * 1024
 # then, and a process that ends after one task leaves little behind.
 _COLLECT_EVERY: Final = 50_000
 # A worker that nobody asks for so long is not needed at once: its pool is idle.
-_IDLE_SECONDS: Final = 0.2
+_IDLE_SECONDS: Final = 0.5
 
 
 class Worker:
