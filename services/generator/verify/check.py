@@ -28,6 +28,8 @@ _ATTEMPTS: Final = 60
 # More of them when nearly all mutants are caught already.
 _LAST_ATTEMPTS: Final = 160
 _PROMISING: Final = 0.75
+# The first attempts try every mutant that no small data set tells yet.
+_BROAD: Final = 12
 # So many survivors are put to the judge's search, each for so long at most; mostly its number of instances ends it.
 _EXAMINED: Final = 2
 _EXAMINE_MS: Final = 2_000
@@ -188,7 +190,9 @@ def _small_datasets(
     caught: set[int] = set()
 
     def useful(killed: list[_Trial]) -> bool:
-        return any(not t.killed_by for t in killed) or (len(killed) >= 3 and len(chosen) < 3)
+        # Later attempts test little, and one that tells anything is wanted: the base alone would pass its own rows.
+        many = 3 if attempt < _BROAD else 1
+        return any(not t.killed_by for t in killed) or (len(killed) >= many and len(chosen) < 3)
 
     # Attempts are many and most of them useless: what one shows is looked for fast, and confirmed as graders run it.
     with ScratchDatabase(schema, optimize=False) as fast, ScratchDatabase(schema, optimize=True) as plain:
@@ -198,13 +202,15 @@ def _small_datasets(
             survivors = [t for t in trials if not t.killed_by]
             if attempt >= _ATTEMPTS and len(survivors) > (1 - _PROMISING) * len(trials):
                 break
-            if len(chosen) >= MAX_SMALL_DATASETS or (not survivors and (attempt >= 12 or len(caught) == len(trials))):
+            done = attempt >= _BROAD or len(caught) == len(trials)
+            if len(chosen) >= MAX_SMALL_DATASETS or (not survivors and chosen and done):
                 break
             data = maker.make(rng)
             if data is None:
                 continue
             # Later attempts are only about the survivors.
-            open_trials = survivors if attempt >= 12 else [t for i, t in enumerate(trials) if i not in caught]
+            only_survivors = attempt >= _BROAD and chosen
+            open_trials = survivors if only_survivors else [t for i, t in enumerate(trials) if i not in caught]
             killed = _killed(candidate, data, fast, maker, open_trials, policy)
             if useful(killed):
                 killed = _killed(candidate, data, plain, maker, killed, policy)
@@ -294,6 +300,8 @@ def _judged(
     score = _score(trials, 0)
     if score.kill_rate < MIN_KILLED:
         score = _score(trials, _examine(candidate, schema, trials, small, ComparisonPolicy(ordered=candidate.ordered)))
+    if not small:
+        raise Rejected(DropReason.MUTANTS_SURVIVE, f"no few rows tell one of {score.made} mutants from it")
     if score.kill_rate < MIN_KILLED:
         alive = "; ".join(score.survived[:4])
         raise Rejected(DropReason.MUTANTS_SURVIVE, f"{score.killed} of {score.made} killed; alive: {alive}")

@@ -94,3 +94,16 @@ def test_changes_that_can_matter_are_kept(sql: str, operator: str, kept: str) ->
 def test_only_one_query_has_mutants(sql: str) -> None:
     with pytest.raises(NotMutable):
         make_mutants(sql, ordered=False)
+
+
+def test_what_is_grouped_by_changes_wherever_it_stands() -> None:
+    weekly = "CAST(DATE_TRUNC('week', at) AS DATE)"
+    sql = f"SELECT {weekly} AS w, COUNT(*) FROM buys WHERE DATE_TRUNC('week', at) > at GROUP BY {weekly} ORDER BY 1"
+    mutants = [m.sql for m in make_mutants(sql, ordered=False, schema=SCHEMA) if m.operator == "date"]
+    assert sorted(m.count("'MONTH'") for m in mutants) == [1, 2]
+    banded = "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END AS band, COUNT(*) FROM people GROUP BY {0}"
+    case = "CASE WHEN age > 30 THEN 'old' ELSE 'young' END"
+    boundary = [
+        m.sql for m in make_mutants(banded.format(case), ordered=False, schema=SCHEMA) if m.operator == "boundary"
+    ]
+    assert [sql.count("age >= 30") for sql in boundary if "age >= 30" in sql] == [2]

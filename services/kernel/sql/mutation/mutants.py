@@ -54,7 +54,8 @@ def make_mutants(sql: str, *, ordered: bool, schema: Schema | None = None, limit
     found: list[Mutant] = []
     for index, edit in _edits(tree, ordered, Facts(tree, schema)):
         mutant = tree.copy()
-        edit.apply(_node(mutant, index))
+        for place in [_node(mutant, place) for place in _places(tree, index)]:
+            edit.apply(place)
         text = mutant.sql(dialect="duckdb")
         if text not in seen:
             seen.add(text)
@@ -78,3 +79,31 @@ def _edits(tree: exp.Expr, ordered: bool, facts: Facts) -> Iterator[tuple[int, E
 
 def _node(tree: exp.Expr, index: int) -> exp.Expr:
     return next(node for i, node in enumerate(tree.walk()) if i == index)
+
+
+def _places(tree: exp.Expr, index: int) -> list[int]:
+    """The place itself, or every copy of it within an expression that is grouped by: changed in one of them only, the
+    query would not run."""
+    node = _node(tree, index)
+    select = node.find_ancestor(exp.Select)
+    group = select.args.get("group") if select is not None else None
+    wholes = [e for e in group.expressions if not isinstance(e, exp.Column)] if group is not None else []
+    if not any(_within(node, whole) for whole in wholes):
+        return [index]
+    return [
+        i
+        for i, other in enumerate(tree.walk())
+        if other == node
+        and other.find_ancestor(exp.Select) is select
+        and any(_within(other, whole) for whole in wholes)
+    ]
+
+
+def _within(node: exp.Expr, whole: exp.Expr) -> bool:
+    """Whether `node` is, or stands in, a copy of `whole`."""
+    up: exp.Expr | None = node
+    while up is not None and not isinstance(up, exp.Select):
+        if up == whole:
+            return True
+        up = up.parent
+    return False
