@@ -26,7 +26,7 @@ from services.kernel.messaging.envelope import seal
 from tests.integration.generator.conftest import MakeWorker
 from tests.support.services import delivery_of, emitted, job_requested, until
 
-JOBS = 40
+JOBS = 24
 
 
 @pytest.fixture
