@@ -39,7 +39,7 @@ from services.kernel.storage import table_object
 PROBLEMS = 6
 WRONG_EACH = 6
 LEARNERS = 20
-SECONDS_BETWEEN = 0.4
+SECONDS_BETWEEN = 0.75
 """What a learner at least takes to read a verdict; the grader is idle then."""
 _BASE = "gs://bench/base"
 

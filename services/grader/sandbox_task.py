@@ -53,20 +53,29 @@ def grade(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
 
 def _judged(request: JudgeRequest, base: duckdb.DuckDBPyConnection | None, max_rows: int) -> Verdict:
     """The small data sets first: what they tell needs neither the base data set nor a search."""
-    if request.datasets:
-        told = judge(replace(request, search=False))
-        if told.counterexample is not None or told.method == "same_tree":
-            return told
+    told = judge(replace(request, search=False)) if request.datasets else None
+    if told is not None and (told.counterexample is not None or told.method == "same_tree"):
+        return told
     on_base = base_runs.NO_BASE if base is None else base_runs.run(base, request, max_rows)
     if on_base.differs:  # what is left to find is a smaller data set than the base
         request = replace(request, budget_ms=min(request.budget_ms, _SMALLER_BUDGET_MS))
-    verdict = judge(request)
+    if told is not None and told.outcome == "equivalent":
+        verdict = _beside(told, judge(replace(request, datasets=())))
+    else:
+        verdict = judge(request)
     _check_decided(verdict)
     if base is not None and on_base.differs and verdict.outcome == "equivalent":
         verdict = base_runs.judged_alone(base, request, verdict)
     if on_base.slow and verdict.outcome == "equivalent":
         verdict = replace(verdict, remarks=(*verdict.remarks, SLOW))
     return verdict
+
+
+def _beside(told: Verdict, found: Verdict) -> Verdict:
+    """What a search ``found``, with the scores of the data sets that had ``told`` nothing: they are half the credit."""
+    passed = sum(score.agrees for score in told.datasets) / len(told.datasets)
+    score = 1.0 if found.outcome == "equivalent" else round(min(0.99, found.score + passed / 2), 3)
+    return replace(found, datasets=told.datasets, score=score)
 
 
 def _runnable(sql: str, dialect: Any, schema: Schema) -> str:
