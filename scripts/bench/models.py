@@ -29,6 +29,10 @@ import asyncpg
 from pydantic import BaseModel
 
 from scripts.embedded.postgres import PostgresServer
+from scripts.emulators.gemini import GeminiStub, Reply, Request, good
+
+# The tests' stub and its author of drafts are the only stand-ins for the provider in this project.
+from scripts.emulators.gemini_author import Author, drafts_like_a_models
 from services.generator.adapters.composing import request_of
 from services.generator.datasets import profile_dataset
 from services.generator.domain import GenerationOrder
@@ -47,10 +51,6 @@ from services.kernel.llm.catalogue import Catalogue, Limits, Model, Purpose
 from services.kernel.llm.gemini import GeminiClient
 from services.kernel.llm.ledger import QuotaLedger
 from services.kernel.llm.router import Ask, ModelRouter
-
-# The tests' stub and its author of drafts are the only stand-ins for the provider in this project.
-from tests.support.gemini_author import Author, drafts_like_a_models
-from tests.support.gemini_stub import GeminiStub, Reply, Request, good
 
 DAY = {"first": 700, "second": 250}
 """Requests a day of the two models in the overspending run: fewer together than the calls."""

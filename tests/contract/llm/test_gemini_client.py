@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub, Reply
 from services.kernel.llm.client import ModelReply, ModelRequest, TokenUse
 from services.kernel.llm.failures import ModelFailure, Reason, UnusableAnswer
 from services.kernel.llm.gemini import GeminiClient
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub, Reply
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 REQUEST = ModelRequest("gemini-2.5-flash", "Be brief.", "말해 주세요", SCHEMA, 100, temperature=0.2, seed=3)

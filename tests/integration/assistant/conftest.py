@@ -13,6 +13,7 @@ from contracts import manifest
 from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
 from scripts.embedded.postgres import PostgresServer
+from scripts.emulators.gemini import GeminiStub, per_day
 from services.assistant.adapters.questions import PostgresQuestions, keeping
 from services.assistant.adapters.sql_writer import ModelSqlWriter
 from services.assistant.adapters.table_notes import CachedTableKnowledge
@@ -29,7 +30,6 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.metadata_cache import MetadataCache, VersionedObjects
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
-from tests.support.gemini_stub import GeminiStub, per_day
 from tests.support.services import broker_of, delivery_of, emitted, job_requested, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("assistant") if s.message is JobRequested)

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from scripts.emulators.gemini import GeminiStub, good
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import Worker
 from tests.integration.assistant.conftest import DDL, ROWS, failure_of, publish, result_of
-from tests.support.gemini_stub import GeminiStub, good
 
 SENT = {"ddl": DDL, "rows": {name: rows[:10] for name, rows in ROWS.items()}}
 

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.jobs import JobType
 from contracts.problems import LocaleText
+from scripts.emulators.gemini import GeminiStub, Reply, Request, good, hang_up, not_json, per_day
 from services.assistant.adapters.opinions import BatchedOpinions
 from services.assistant.adapters.records import PostgresClassifiers, PostgresCorrections
 from services.assistant.adapters.training import ProcessTrainer, ServedClassifiers
@@ -24,7 +25,6 @@ from services.kernel.jobs.worker import JobRoute, Worker
 from services.kernel.llm.assembly import open_models
 from services.kernel.messaging.broker import Broker
 from tests.integration.assistant.conftest import REQUESTS, failure_of, result_of
-from tests.support.gemini_stub import GeminiStub, Reply, Request, good, hang_up, not_json, per_day
 
 WORDS = {"water": ["leak", "pipe", "tap"], "power": ["lamp", "socket", "fuse"]}
 

@@ -13,6 +13,9 @@ import pytest
 
 from contracts.jobs import JobRequested, JobSucceeded
 from contracts.problems import ProblemPublished
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub
+from scripts.emulators.gemini_author import Author, Drafted, drafts_like_a_models
 from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.composing import compose
 from services.generator.adapters.problem_sets import PostgresProblemSets
@@ -31,9 +34,6 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.storage import GoogleCloudStorage
 from tests.integration.generator import scripted
 from tests.integration.generator.conftest import REQUESTS
-from tests.support import gemini_stub as says
-from tests.support.gemini_author import Author, Drafted, drafts_like_a_models
-from tests.support.gemini_stub import GeminiStub
 from tests.support.services import delivery_of, emitted, job_requested, until
 
 SCRIPTED: Compose = partial(scripted.compose, scripted.Script())

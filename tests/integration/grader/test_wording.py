@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub, Reply, Request
 from services.grader.adapters.model_wording import ModelWording
 from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import Worker
@@ -15,8 +17,6 @@ from services.kernel.llm.catalogue import Catalogue, Limits, Model, Purpose
 from services.kernel.llm.ledger import QuotaLedger
 from services.kernel.llm.router import Manners, ModelRouter
 from tests.integration.grader.conftest import RIGHT, SECRETS, WRONG, Publish, submit
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub, Reply, Request
 
 ROOMY = Limits(1_000, 10_000_000, 1_000)
 CATALOGUE = Catalogue(

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from scripts.embedded.postgres import PostgresServer
+from scripts.emulators.gemini import GeminiStub
 from services.kernel.database.migrations import prepare
 from services.kernel.database.tables import LLM, WORKER_LOGS
 from services.kernel.database.unit_of_work import Database
@@ -17,7 +18,6 @@ from services.kernel.llm.calling import AccountedCalls
 from services.kernel.llm.catalogue import Catalogue, Limits, Model, Purpose
 from services.kernel.llm.ledger import QuotaLedger
 from services.kernel.llm.router import Manners, ModelRouter
-from tests.support.gemini_stub import GeminiStub
 from tests.support.postgres import cloned, ensure_template
 from tests.support.services import opened
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import BaseModel
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub, Reply, Request
 from services.kernel.database.unit_of_work import Database
 from services.kernel.llm.batching import Batcher, BatchKind
 from services.kernel.llm.call_log import PostgresCallLog
@@ -16,8 +18,6 @@ from services.kernel.llm.failures import Reason
 from services.kernel.llm.prompts import data_block
 from services.kernel.llm.router import Answer, ModelRouter
 from tests.integration.llm.conftest import CALLER, FIRST, MakeRouter, catalogue
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub, Reply, Request
 
 
 class Category(BaseModel):

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub, Reply
 from services.kernel.database.unit_of_work import Database
 from services.kernel.llm.call_log import PostgresCallLog
 from services.kernel.llm.catalogue import Limits, Model, Purpose
@@ -16,8 +18,6 @@ from services.kernel.llm.failures import Reason
 from services.kernel.llm.ledger import QuotaLedger
 from services.kernel.llm.router import Answer, Ask, Manners, ModelRouter
 from tests.integration.llm.conftest import CALLER, FIRST, ROOMY, SECOND, MakeRouter, catalogue
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub, Reply
 from tests.support.services import until
 
 

@@ -11,11 +11,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub
 from services.kernel import metrics, telemetry
 from tests.integration.llm.conftest import CALLER, MakeRouter
 from tests.integration.llm.test_router import GOOD, ask
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from scripts.emulators import gemini as says
+from scripts.emulators.gemini import GeminiStub
 from services.kernel.llm.assembly import open_models
 from services.kernel.llm.settings import LlmSettings, ModelLimits
 from services.metadata.adapters.writing import ModelExampleWriter
 from services.metadata.tally import counting
 from tests.integration.metadata.conftest import Workshop
 from tests.integration.metadata.test_refreshing import orders
-from tests.support import gemini_stub as says
-from tests.support.gemini_stub import GeminiStub
 from tests.support.services import UNCLOSED
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)

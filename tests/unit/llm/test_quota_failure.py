@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.emulators import gemini as says
 from services.kernel.llm.failures import Reason
 from services.kernel.llm.quota_failure import read_quota_failure
-from tests.support import gemini_stub as says
 
 
 def body(reply: says.Reply) -> Any:

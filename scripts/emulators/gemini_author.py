@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from scripts.emulators.gemini import Reply, Request, error, good
 from services.generator.offline.generate import GenerationRequest, generate
 from services.generator.verify.verifiers import InProcessVerifier
-from tests.support.gemini_stub import Reply, Request, error, good
 
 Drafted = dict[str, Any]
 
@@ -54,7 +54,8 @@ class Author:
         if "solutions" in request.schema["properties"]:
             return self._solved(request)
         counted = _COUNT.match(request.content)
-        assert counted is not None, request.content[:200]
+        if counted is None:
+            raise ValueError(f"no request for problems: {request.content[:200]}")
         source = self.repaired if request.content.startswith("Repair") else self._waiting
         if not source:
             return error(503, "the author has no more drafts")
@@ -69,5 +70,6 @@ class Author:
     def _draft_of(self, text: str) -> Drafted:
         """The one whose title and description are shown; a repaired draft may share its title with the first one."""
         found = [d for d in self._known if d["title"]["en"] in text and d["description"]["en"] in text]
-        assert found, text[:300]
+        if not found:
+            raise LookupError(f"none of the drafts is shown: {text[:300]}")
         return max(found, key=lambda d: len(d["description"]["en"]))
