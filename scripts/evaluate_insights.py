@@ -18,6 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# Run as a file, this folder is first on the path, with a `services` and a `contracts` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from services.insights.model.evaluation import report
 from services.insights.model.fit import TooLittleHistory, fit
 from services.insights.model.history import History

@@ -19,12 +19,16 @@ import csv
 import json
 import math
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+# Run as a file, this folder is first on the path, with a `services` and a `contracts` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from contracts.problems import LocaleText
 from services.assistant.triage.heads import Guess

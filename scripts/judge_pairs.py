@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+# Run as a file, this folder is first on the path, with a `services` and a `contracts` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from services.kernel.errors import QueryCraftError
 from services.kernel.sql.compare import ComparisonPolicy
 from services.kernel.sql.dataset import JsonRows
