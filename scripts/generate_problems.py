@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             schema=read_schema(options.schema) if options.schema else None,
             rows=options.rows,
         )
+        request.check()
+        options.out.open("a").close()  # now, not after minutes of work
         result = generate(request, _report, partial(SandboxVerifier, workers=options.workers))
     except (PermanentError, OSError) as error:
         print(f"generate_problems: {error}", file=sys.stderr)
@@ -56,6 +58,8 @@ def read_schema(path: Path) -> Schema:
         statements = [s for s in sqlglot.parse(path.read_text(encoding="utf-8"), read="duckdb") if s is not None]
     except (sqlglot.errors.SqlglotError, UnicodeDecodeError) as error:
         raise InvalidSchema(f"{path} cannot be read as SQL: {error}") from error
+    if not statements:
+        raise InvalidSchema(f"{path} holds no CREATE TABLE statement")
     return Schema.from_ddl([statement.sql(dialect="duckdb") for statement in statements])
 
 
