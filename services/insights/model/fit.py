@@ -80,13 +80,14 @@ def _fit(history: History, seed: int) -> Knowledge:
     folds = [_fold(history, learners, number) for number in range(FOLDS)]
     x, y, skills = _joined(folds)
     boosted = len(y) >= LEAST_FOR_TREES
-    linear_out, trees_out = [], []
+    parts, linear_out, trees_out = [], [], []
     for number, held in enumerate(folds):
         others = _joined([fold for i, fold in enumerate(folds) if i != number])
-        linear = _linear(*others)
+        linear, booster = _linear(*others), _booster(others[0], others[1], seed) if boosted else None
+        parts.append((linear, booster))
         linear_out.append(linear.logits(held.x, linear.slopes(held.skills)))
-        if boosted:
-            trees_out.append(_booster(others[0], others[1], seed).decision_function(held.x))
+        if booster is not None:
+            trees_out.append(booster.decision_function(held.x))
     share = _best_share(linear_out, trees_out, y) if boosted else 0.0
     logits = _blend(np.concatenate(linear_out), np.concatenate(trees_out) if boosted else None, share)
     knowledge = Knowledge(
@@ -97,7 +98,7 @@ def _fit(history: History, seed: int) -> Knowledge:
         _platt(logits, y),
         ScoreRule(),
     )
-    return replace(knowledge, score_rule=_score_rule(knowledge, folds))
+    return replace(knowledge, score_rule=_score_rule(knowledge, folds, parts))
 
 
 def _fold(history: History, learners: Sequence[str], number: int) -> _Fold:
@@ -200,13 +201,17 @@ def _case(
     return vectors, [item.skills for item in items], case
 
 
-def _score_rule(knowledge: Knowledge, folds: list[_Fold]) -> ScoreRule:
-    """From learners the items never saw: what was to be expected of the 20 answers after 10, against what came."""
+def _score_rule(knowledge: Knowledge, folds: list[_Fold], parts: list[tuple[Linear, Any]]) -> ScoreRule:
+    """From learners that neither the items nor ``parts``, each fold's linear part and trees, ever saw: what was to be
+    expected of the 20 answers after 10, against what came."""
     import numpy as np
 
-    cases = []
-    for fold in folds:
+    calibration, cases = knowledge.calibration, []
+    for fold, (linear, booster) in zip(folds, parts, strict=True):
         for vectors, skills, case in fold.cases:
-            chances = knowledge.of_matrix(np.array(vectors), knowledge.linear.slopes(skills)).tolist()
-            cases.append(replace(case, coming=replace(case.coming, chances=chances)))
+            x = np.array(vectors)
+            trees = None if booster is None else booster.decision_function(x)
+            logits = _blend(linear.logits(x, linear.slopes(skills)), trees, knowledge.tree_share)
+            chances = 1 / (1 + np.exp(-(calibration.slope * logits + calibration.offset)))
+            cases.append(replace(case, coming=replace(case.coming, chances=chances.tolist())))
     return fitted_rule(cases)
