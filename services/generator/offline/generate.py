@@ -33,6 +33,7 @@ from services.kernel.sql.schema import Schema
 
 EVEN_MIX: Final[Mapping[Level, float]] = {Level.EASY: 1, Level.MEDIUM: 1.4, Level.HARD: 1.2, Level.EXPERT: 0.8}
 MAX_COUNT: Final = 500
+MAX_ROWS: Final = 1_000_000
 # Values of the base data set at most: a table of 1,000 columns gets fewer rows.
 _MAX_CELLS: Final = 40_000
 _COMPOSE_TRIES: Final = 40
@@ -73,6 +74,8 @@ class GenerationRequest:
         """Raises InvalidRequest naming the field."""
         if not 1 <= self.count <= MAX_COUNT:
             raise InvalidRequest(f"count must be between 1 and {MAX_COUNT}, not {self.count}")
+        if not 1 <= self.rows <= MAX_ROWS:
+            raise InvalidRequest(f"rows must be between 1 and {MAX_ROWS:,}, not {self.rows:,}")
         if self.locale not in ("ko", "en", "both"):
             raise InvalidRequest(f"locale must be ko, en or both, not {self.locale!r}")
         if not self.mix or any(weight < 0 for weight in self.mix.values()) or not sum(self.mix.values()):

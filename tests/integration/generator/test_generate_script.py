@@ -22,17 +22,6 @@ CREATE TABLE parcels (
 FIELDS = {
     "title", "description", "difficulty", "tags", "ordered", "ddl", "reference_sql", "datasets", "hints", "mutants",
 }  # fmt: skip
-    "title",
-    "description",
-    "difficulty",
-    "tags",
-    "ordered",
-    "ddl",
-    "reference_sql",
-    "datasets",
-    "hints",
-    "mutants",
-}
 
 
 def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -218,6 +218,7 @@ def test_nothing_to_ask_about_is_said() -> None:
     ("change", "message"),
     [
         ({"count": 0}, "count"),
+        ({"rows": 0}, "rows"),
         ({"locale": "fr"}, "locale"),
         ({"topics": ("magic",)}, "unknown topics: magic"),
         ({"mix": {}}, "mix"),
