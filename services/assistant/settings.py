@@ -28,7 +28,9 @@ class AssistantSettings(LlmSettings, IdentitySettings):
     """Only read from, by the URIs inside ``problem-published``."""
     sandbox_size: int = Field(default=2, ge=1, le=64)
     """Queries of analyses and optimizations at once, each in a process of its own."""
-    worker_concurrency: int = Field(default=16, ge=1, le=256)
+    worker_concurrency: int = Field(default=48, ge=1, le=256)
+    """Jobs at once. A triage job is three short transactions and little else, so it is their waiting that overlaps."""
+    database_pool_size: int = Field(default=24, ge=2, le=200)
     base_sets_held: int = Field(default=8, ge=1, le=256)
     """Base data sets kept in the sandbox's memory, the least recently used one dropped first."""
     judge_budget_ms: int = Field(default=4_000, ge=200, le=60_000)
