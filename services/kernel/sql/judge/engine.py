@@ -111,8 +111,11 @@ class InstanceEngine:
 
     @cached_property
     def _sources(self) -> list[str]:
+        """Only the columns that a query may name: without the optimizer each one costs time in every plan."""
         return [
-            f"{quote_identifier(layout.table.name)} AS ({self._rows_of(layout)} WHERE qc_r.{SLOT} = qc_s.{SLOT})"
+            f"{quote_identifier(layout.table.name)} AS (SELECT"
+            f" {', '.join(quote_identifier(column.name) for column in layout.varied) or SLOT}"
+            f" FROM {self._names[layout.table.name]} AS qc_r WHERE qc_r.{SLOT} = qc_s.{SLOT})"
             for layout in self._layout.tables
             if layout.table.name in self._layout.read
         ]
