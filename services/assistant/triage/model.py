@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from services.assistant.triage.features import (
-    PIECES,
     VIEWS,
     KeywordGroup,
     Keywords,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-FORMAT = 2
+FORMAT = 3
 WHY_TERMS = 4
 WORDS_HELD = 20_000
 ENOUGH_KNOWN = 0.2
@@ -57,13 +56,14 @@ class BrokenModel(PermanentError):
 
 
 class TriageModel:
-    """``version``: says what it was trained from. ``vocabularies``: per view of ``features.VIEWS``, term to number from
-    0. Not for change after construction; safe to share."""
+    """``version``: says what it was trained from. ``vocabularies``, term to number from 0, and ``view_weights`` are given
+    per view of ``features.VIEWS``. Not for change after construction; safe to share."""
 
     def __init__(
         self,
         version: str,
         vocabularies: Sequence[Mapping[str, int]],
+        view_weights: Sequence[float],
         idf: Numbers,
         keywords: Keywords,
         category: Head,
@@ -71,6 +71,7 @@ class TriageModel:
     ) -> None:
         self.version = version
         self._vocabularies = tuple(vocabularies)
+        self._view_weights = tuple(view_weights)
         self._idf = idf
         self._keywords = keywords
         # Words come back: what they are made of is looked up once.
@@ -89,7 +90,11 @@ class TriageModel:
 
         terms = sum(map(len, self._vocabularies))
         size = terms + self._keywords.size
-        if len(self._vocabularies) != len(VIEWS) or self._idf.shape != (terms,):
+        if (
+            len(self._vocabularies) != len(VIEWS)
+            or len(self._view_weights) != len(VIEWS)
+            or self._idf.shape != (terms,)
+        ):
             raise BrokenModel("the classifier's inverse document frequencies do not fit its vocabulary")
         for head in (self.category, self.priority):
             labels = len(head.labels)
@@ -117,12 +122,13 @@ class TriageModel:
         known = {word: self._known(word) for word in times}
         flat = [found for word, (found, _) in known.items() for _ in range(times[word])]
         indices, counts = np.unique(np.concatenate(flat) if flat else np.empty(0, np.int64), return_counts=True)
-        parts = [(indices, _weighted(indices, counts, self._idf, PIECES.weight))]
+        parts = [(indices, _weighted(indices, counts, self._idf, self._view_weights[0]))]
         base = len(self._vocabularies[0])
-        for view, vocabulary in zip(VIEWS[1:], self._vocabularies[1:], strict=True):
+        rest = zip(VIEWS[1:], self._vocabularies[1:], self._view_weights[1:], strict=True)
+        for view, vocabulary, weight in rest:
             seen = Counter(base + vocabulary[term] for term in view.terms(text) if term in vocabulary)
             columns, often = _columns(seen.keys(), len(seen)), np.fromiter(seen.values(), np.int64, len(seen))
-            parts.append((columns, _weighted(columns, often, self._idf, view.weight)))
+            parts.append((columns, _weighted(columns, often, self._idf, weight)))
             base += len(vocabulary)
         hits = self._keywords.values(text)
         parts.append((_columns(hits.keys(), len(hits)) + base, np.fromiter(hits.values(), np.float32, len(hits))))
@@ -192,6 +198,7 @@ class TriageModel:
             "format": FORMAT,
             "version": self.version,
             "vocabularies": [_terms(vocabulary) for vocabulary in self._vocabularies],
+            "view_weights": list(self._view_weights),
             "keyword_weight": self._keywords.weight,
             "groups": [[group.label, list(group.keywords)] for group in self._keywords.groups],
             "heads": {name: _head_meta(head) for name, head in heads.items()},
@@ -231,7 +238,8 @@ class TriageModel:
                 groups = [KeywordGroup.of(label, keywords) for label, keywords in meta["groups"]]
                 keywords = Keywords(groups, float(meta["keyword_weight"]))
                 vocabularies = [{term: index for index, term in enumerate(terms)} for terms in meta["vocabularies"]]
-                return cls(meta["version"], vocabularies, arrays["idf"], keywords, heads[0], heads[1])
+                weights = [float(weight) for weight in meta["view_weights"]]
+                return cls(meta["version"], vocabularies, weights, arrays["idf"], keywords, heads[0], heads[1])
         except (ValueError, KeyError, TypeError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
             raise BrokenModel(f"the stored classifier cannot be read: {error}") from error
 

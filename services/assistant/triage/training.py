@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from services.assistant.triage.features import VIEWS, KeywordGroup, Keywords, keyword_weight, read
+from services.assistant.triage.features import VIEWS, KeywordGroup, Keywords, keyword_weight, read, view_weights
 from services.assistant.triage.heads import Head, by_share, probabilities_of
 from services.assistant.triage.model import TriageModel
 from services.assistant.triage.taxonomy import Example, Taxonomy
@@ -63,7 +63,8 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
         TfidfVectorizer(analyzer=view.analyzer, sublinear_tf=True, max_features=MAX_TERMS, dtype=np.float32)
         for view in VIEWS
     ]
-    vectors = [view.weight * _vectors(vectorizer, texts) for view, vectorizer in zip(VIEWS, vectorizers, strict=True)]
+    weights = view_weights(len(examples))
+    vectors = [weight * _vectors(vectorizer, texts) for weight, vectorizer in zip(weights, vectorizers, strict=True)]
     features = hstack([*vectors, _hits(keywords, texts)], format="csr")
     truths = (
         (taxonomy.category_names, _membership(taxonomy.category_names, examples), taxonomy.multiple),
@@ -74,6 +75,7 @@ def train(taxonomy: Taxonomy, corrections: Sequence[Example] = ()) -> TriageMode
     return TriageModel(
         version_of(taxonomy, corrections),
         [_vocabulary(vectorizer) for vectorizer in vectorizers],
+        weights,
         np.concatenate([_idf(vectorizer) for vectorizer in vectorizers]).astype(np.float32),
         keywords,
         replace(category, unsure_below=unsure_below),
