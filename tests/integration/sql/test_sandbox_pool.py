@@ -227,3 +227,13 @@ def test_scripts_map_payloads_in_order_and_get_errors_as_outcomes() -> None:
         assert outcomes[1:] == list(range(20))
         with pytest.raises(TaskFailed):
             sandbox.call("fail", "no")
+
+
+def test_a_map_that_is_closed_early_frees_its_workers() -> None:
+    """Otherwise the call after it would wait for tasks that outlast this test's own time limit."""
+    forever = Limits(wall_seconds=600, cpu_seconds=60)
+    with SyncSandbox(1, tasks=TASKS) as sandbox:
+        outcomes = sandbox.map("sleep", [0, 600, 600], forever)
+        assert next(outcomes) is None
+        outcomes.close()
+        assert sandbox.call("echo", 1) == 1
