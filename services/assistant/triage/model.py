@@ -56,8 +56,8 @@ class BrokenModel(PermanentError):
 
 
 class TriageModel:
-    """``version``: says what it was trained from. ``vocabularies``, term to number from 0, and ``view_weights`` are given
-    per view of ``features.VIEWS``. Not for change after construction; safe to share."""
+    """``version``: says what it was trained from. ``vocabularies``, term to number from 0, and ``view_weights`` stand
+    in the order of ``features.VIEWS``. Not for change after construction; safe to share."""
 
     def __init__(
         self,
