@@ -124,13 +124,11 @@ async def test_models_write_and_a_reader_agrees(
     assert (provenance.model, provenance.prompt_version, provenance.seed) == ("writer-001", PROMPT_VERSION, 11)
     assert all(p.datasets[0].kind == "base" and len(p.hints.ko) == 3 for p in published)
     assert stub.calls == {"writer": 1, "reader": 1}
+    await assert_each_call_and_the_run_are_logged(database)
+    assert_the_reader_never_saw(stub, drafts[:3])
 
 
-async def test_the_worker_log_has_each_call_and_the_run(
-    stub: GeminiStub, drafts: list[Drafted], run: Any, database: Database
-) -> None:
-    stub.answer_with(Author(drafts))
-    await run({"count": 3})
+async def assert_each_call_and_the_run_are_logged(database: Database) -> None:
     rows = await database.fetch("SELECT * FROM worker_logs ORDER BY id")
     assert [(r["purpose"], r["model_used"], r["served_model"], r["tokens_used"]) for r in rows] == [
         ("problem", "writer", "writer-001", 3_200),
@@ -140,11 +138,9 @@ async def test_the_worker_log_has_each_call_and_the_run(
     assert len({r["job_id"] for r in rows}) == 1
 
 
-async def test_the_reader_never_sees_the_reference_sql(stub: GeminiStub, drafts: list[Drafted], run: Any) -> None:
-    stub.answer_with(Author(drafts))
-    await run({"count": 3})
+def assert_the_reader_never_saw(stub: GeminiStub, drafts: list[Drafted]) -> None:
     [reading] = [request for request in stub.requests if request.model == "reader"]
-    for draft in drafts[:3]:
+    for draft in drafts:
         assert draft["title"]["en"] in reading.content
         assert draft["sql"] not in reading.content
 

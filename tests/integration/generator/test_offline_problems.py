@@ -56,7 +56,7 @@ def made(request: GenerationRequest) -> list[Problem]:
 @cache
 def batch(data_type: str) -> list[Problem]:
     """Made once for the tests that only read it: they run in one process."""
-    return made(GenerationRequest(data_type, 12, seed=3))
+    return made(GenerationRequest(data_type, 10, seed=3))
 
 
 @cache
@@ -111,9 +111,9 @@ def assert_told(problem: Problem) -> None:
 
 @pytest.mark.parametrize("name", UNSEEN)
 def test_unseen_schemas_get_sound_problems(name: str) -> None:
-    problems = made(GenerationRequest(name, 6, seed=21, schema=UNSEEN[name], rows=400))
+    problems = made(GenerationRequest(name, 5, seed=21, schema=UNSEEN[name], rows=400))
     assert_sound(problems)
-    assert len({normalised(p.reference_sql) for p in problems}) == 6
+    assert len({normalised(p.reference_sql) for p in problems}) == 5
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_shipped_data_types_cover_levels_and_concepts(data_type: str) -> None:
     problems = batch(data_type)
     assert {p.difficulty for p in problems} == {level.value for level in Level}
     assert len({tag for p in problems for tag in p.tags}) >= 25
-    assert len({json.dumps(p.expected_answer["rows"]) for p in problems}) == 12
+    assert len({json.dumps(p.expected_answer["rows"]) for p in problems}) == 10
     assert_sound(problems)
 
 
@@ -135,7 +135,7 @@ def test_many_problems_repeat_neither_a_query_nor_a_title() -> None:
 
 
 def test_wide_table_keeps_its_rows_few() -> None:
-    problems = made(GenerationRequest("wide", 2, seed=5, schema=schemas.WIDE))
+    problems = made(GenerationRequest("wide", 1, seed=5, schema=schemas.WIDE))
     assert problems[0].base.row_count <= 60
     assert_sound(problems)
 
@@ -161,7 +161,8 @@ def test_known_queries_are_not_repeated() -> None:
 @pytest.mark.xdist_group("batch-pa")
 def test_lucky_answer_passes_the_base_data_only() -> None:
     problems = batch("pa")
-    lucky = ((p, sql) for p in problems if (sql := lucky_answer(p)) is not None)
+    # Where order counts, a mutant may be told by the order in which one engine happened to return its ties.
+    lucky = ((p, sql) for p in problems if not p.ordered and (sql := lucky_answer(p)) is not None)
     found = list(islice(lucky, 2))
     assert found
     for problem, sql in found:
