@@ -54,7 +54,7 @@ def provision_pubsub(
     from services.kernel.messaging.pubsub.provisioning import Provisioner
 
     names = [topic.name for topic in manifest.TOPICS] if topics is None else list(topics)
-    provisioner = Provisioner(project, schemas, push or {})
+    provisioner = Provisioner(project, schemas, push)
     try:
         provisioner.provision(names, subscriptions)
     finally:

@@ -40,9 +40,9 @@ class Provisioner:
     """Blocking; not for services. ``schemas`` holds ``<topic>.r<N>.avsc`` files. ``push``: base URL of each
     consumer that is pushed to; the others pull."""
 
-    def __init__(self, project: str, schemas: Path, push: Mapping[str, str]) -> None:
+    def __init__(self, project: str, schemas: Path, push: Mapping[str, str] | None = None) -> None:
         self._project = project
-        self._push = push
+        self._push = push or {}
         self._schemas_directory = schemas
         self._publisher = pubsub_v1.PublisherClient()
         self._subscriber = pubsub_v1.SubscriberClient()
