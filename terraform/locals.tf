@@ -64,8 +64,9 @@ locals {
         QC_PUSH_SERVICE_ACCOUNT = local.push_service_account
       },
       service.long_jobs ? { QC_LAUNCHER = "cloud_run" } : {},
+      # Who writes the metadata cache, and who reads it.
+      contains(["metadata", "generator", "assistant"], name) ? { GCS_BUCKET = var.metadata_cache_bucket } : {},
       name == "metadata" ? {
-        GCS_BUCKET                  = var.metadata_cache_bucket
         QC_METADATA_TARGETS         = join(",", var.metadata_targets)
         QC_EVENTARC_AUDIENCE        = var.eventarc_audience
         QC_EVENTARC_SERVICE_ACCOUNT = "querycraft-eventarc@${var.project_id}.iam.gserviceaccount.com"

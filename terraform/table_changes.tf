@@ -130,13 +130,13 @@ resource "google_storage_bucket_iam_member" "metadata_cache_writer" {
   member = google_service_account.service["metadata"].member
 }
 
-# Problems are made from companies' own tables, as the cache describes them.
+# Problems are made from companies' own tables, and questions about them answered, as the cache describes them.
 resource "google_storage_bucket_iam_member" "metadata_cache_reader" {
-  count = local.has_metadata ? 1 : 0
+  for_each = local.has_metadata ? toset(["generator", "assistant"]) : toset([])
 
   bucket = google_storage_bucket.metadata_cache[0].name
   role   = "roles/storage.objectViewer"
-  member = google_service_account.service["generator"].member
+  member = google_service_account.service[each.key].member
 }
 
 # Profiles and samples need to read rows, not only to describe tables; grant it per data set where that is too much.
