@@ -69,6 +69,7 @@ GOALS = (
     Goal("metadata", "nothing_changed.model_calls", le, 0, "model calls when nothing changed"),
     Goal("metadata", "calls_per_data_set_when_nothing_changed", le, 1, "BigQuery calls a data set, nothing changed"),
     Goal("insights", "endpoints.*.p99_ms", le, 100, "slowest insights endpoint at 20 clients, p99 ms"),
+    Goal("insights", "endpoints.*.errors", le, 0, "insights: broken connections at 20 clients"),
     Goal("triage", "results_per_s", ge, 98, "triage results a second of 100 asked for, 50 clients"),
     Goal("triage", "errors", le, 0, "triage requests without a result"),
     Goal("notifications", "event_to_websocket_ms.p99", le, 250, "event to WebSocket with 1,000 clients, p99 ms"),
