@@ -23,7 +23,7 @@ up: $(STAMP) ## keep the platform running for use by hand; Ctrl-C drains and sto
 	$(RUN) -m scripts.up
 
 test: $(STAMP) ## every test; the Pub/Sub suites run when the official emulator can be started
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 test-fast: $(STAMP) ## unit and contract tests only
 	$(RUN) -m pytest -q tests/unit tests/contract

@@ -10,7 +10,7 @@ import websockets
 
 from scripts.embedded.platform import Platform
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 DDL = ["CREATE TABLE orders (id INTEGER PRIMARY KEY, city VARCHAR, amount INTEGER)"]
 ROWS = {"orders": [{"id": n, "city": ["Seoul", "Busan"][n % 2], "amount": n} for n in range(1, 41)]}

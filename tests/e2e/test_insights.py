@@ -17,7 +17,6 @@ from tests.e2e.test_platform import finished
 from tests.support.services import UNCLOSED, let_go_of_sockets
 
 pytestmark = [
-    pytest.mark.xdist_group("e2e"),
     pytest.mark.timeout(120),
     pytest.mark.filterwarnings(UNCLOSED),
 ]

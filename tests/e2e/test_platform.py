@@ -11,7 +11,7 @@ import websockets
 from scripts.demo.answers import Answers, find_answers
 from scripts.embedded.platform import Platform
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 TERMINAL = {"completed", "failed", "cancelled"}
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from services.kernel.access import administrator
+from services.kernel.access import administrator, signed_in
 from services.kernel.errors import PermanentError
 from services.kernel.http import Problem, add_health, create_app
-from services.kernel.identity import Identity, InvalidToken, TokenVerifier
+from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.context import JobFailedError
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.problems import problems
@@ -105,13 +105,13 @@ def _tables(parts: Parts) -> APIRouter:
     @router.get("/tables", responses=problems(401, 503))
     async def tables(request: Request) -> dict[str, Any]:
         """The index: every cached table."""
-        await _signed_in(request, parts.tokens)
+        await signed_in(request, parts.tokens)
         return (await parts.cache.index()).index.model_dump(mode="json")
 
     @router.get("/tables/{table_id}", responses=problems(401, 404, 422, 503))
     async def table(table_id: str, request: Request) -> dict[str, Any]:
         """One table as it is cached."""
-        await _signed_in(request, parts.tokens)
+        await signed_in(request, parts.tokens)
         found = await _cached(parts, table_id)
         return found.metadata.model_dump(mode="json", by_alias=True)
 
@@ -123,7 +123,7 @@ def _tables(parts: Parts) -> APIRouter:
     async def feedback(table_id: str, example_id: str, body: FeedbackBody, request: Request) -> dict[str, Any]:
         """Say whether an example worked, was wrong or unclear. Its score changes with the refresh this asks for, and a
         correction that runs takes a wrong example's place."""
-        identity = await _signed_in(request, parts.tokens)
+        identity = await signed_in(request, parts.tokens)
         found = await _cached(parts, table_id)
         if all(example.id != example_id for example in found.metadata.examples):
             raise Problem(404, "unknown-example", "This table has no such example", f"{example_id[:64]!r}")
@@ -157,14 +157,3 @@ async def _cached(parts: Parts, table_id: str) -> CachedTable:
     if found is None:
         raise Problem(404, "unknown-table", "No such table", f"{table_id[:200]!r} is not in the cache")
     return found
-
-
-async def _signed_in(request: Request, tokens: TokenVerifier) -> Identity:
-    try:
-        identity = await tokens.identify(request.headers.get("authorization"))
-    except InvalidToken as error:
-        headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        raise Problem(401, "invalid-token", "The token is not valid", str(error), headers=headers) from error
-    if identity is None:
-        raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
-    return identity

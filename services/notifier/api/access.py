@@ -5,10 +5,8 @@ from typing import Annotated
 
 from fastapi import Query, Security
 from fastapi.security import HTTPBearer
-from starlette.requests import HTTPConnection
 
-from services.kernel.http import Problem
-from services.kernel.identity import Identity, InvalidToken, TokenVerifier
+from services.kernel.identity import Identity
 from services.notifier.domain import MAX_ABOUT, Viewer
 
 MAX_POSITION = 2**63 - 1
@@ -37,33 +35,6 @@ AccessToken = Annotated[
         description="The bearer token, for browsers, whose EventSource and WebSocket send no Authorization header.",
     ),
 ]
-
-
-async def identity_of(connection: HTTPConnection, verifier: TokenVerifier, token: str | None = None) -> Identity | None:
-    """The signed-in caller, or None.
-
-    Raises:
-        Problem: 401, a token was sent that proves nobody.
-    """
-    header = connection.headers.get("authorization")
-    try:
-        return await verifier.identify(f"Bearer {token}" if header is None and token else header)
-    except InvalidToken as error:
-        raise Problem(
-            401,
-            "invalid-token",
-            "The token is not valid",
-            str(error),
-            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-        ) from error
-
-
-async def signed_in(connection: HTTPConnection, verifier: TokenVerifier) -> Identity:
-    """Raises Problem: 401, nobody signed in."""
-    identity = await identity_of(connection, verifier)
-    if identity is None:
-        raise Problem(401, "sign-in-required", "Sign in first", headers={"WWW-Authenticate": "Bearer"})
-    return identity
 
 
 def viewer(identity: Identity | None, named: Sequence[str] = ()) -> Viewer:

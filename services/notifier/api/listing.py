@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from services.kernel.access import identity_of
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
 from services.kernel.problems import problems
-from services.notifier.api.access import MAX_POSITION, PLAIN, About, Bearer, identity_of, viewer
+from services.notifier.api.access import MAX_POSITION, PLAIN, About, Bearer, viewer
 from services.notifier.domain import MAX_ABOUT, MAX_NAME, Kind, Severity
 from services.notifier.ports import Filter, Notifications
 from services.notifier.views import NotificationPage, NotificationView, view

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 
+from services.kernel.access import signed_in
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
 from services.kernel.problems import problems
@@ -22,7 +23,7 @@ from services.notifier.adapters.mail_subscriptions import (
     Subscription,
     TooMany,
 )
-from services.notifier.api.access import Bearer, signed_in
+from services.notifier.api.access import Bearer
 from services.notifier.api.mail_models import ConfirmRequest, SubscriptionRequest, SubscriptionView
 from services.notifier.mail.compose import Reader, confirmation
 from services.notifier.mail.mailer import Mailer

@@ -15,10 +15,11 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from services.kernel.access import identity_of
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
 from services.kernel.problems import problems
-from services.notifier.api.access import MAX_POSITION, About, AccessToken, Bearer, Position, identity_of, viewer
+from services.notifier.api.access import MAX_POSITION, About, AccessToken, Bearer, Position, viewer
 from services.notifier.api.delivery import feed
 from services.notifier.domain import Viewer
 from services.notifier.hub import End, Hub

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from services.kernel.access import signed_in
 from services.kernel.http import Problem
 from services.kernel.identity import Identity, TokenVerifier
 from services.kernel.problems import problems
 from services.notifier.adapters.webhooks import NewWebhook, Webhook, WebhooksTable
-from services.notifier.api.access import Bearer, signed_in
+from services.notifier.api.access import Bearer
 from services.notifier.api.webhook_models import WebhookRequest, WebhookSecret, WebhookView
 from services.notifier.webhooks.addresses import AddressRefused, check_url
 from services.notifier.webhooks.signing import new_secret

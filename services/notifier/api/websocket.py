@@ -16,11 +16,12 @@ from fastapi.exceptions import WebSocketRequestValidationError
 from fastapi.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
+from services.kernel.access import identity_of
 from services.kernel.database.pool import OUTAGE
 from services.kernel.errors import BusyError
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
-from services.notifier.api.access import About, AccessToken, Position, identity_of, viewer
+from services.notifier.api.access import About, AccessToken, Position, viewer
 from services.notifier.api.delivery import Gone, feed
 from services.notifier.domain import Viewer
 from services.notifier.hub import End, Hub

@@ -11,7 +11,7 @@ from services.kernel.messaging.provision import provision_pubsub
 from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import alert, failed, succeeded
 
-pytestmark = [pytest.mark.pubsub, pytest.mark.xdist_group("pubsub")]
+pytestmark = pytest.mark.pubsub
 
 
 @pytest.fixture
