@@ -38,8 +38,9 @@ _CREATE_HEADERS = [
         "name": "Prefer",
         "in": "header",
         "required": False,
-        "description": "RFC 7240: `wait=n` waits up to n seconds (at most 30), `respond-async` does not wait.",
-        "schema": {"type": "string", "enum": ["respond-async", "wait=0", "wait=5"]},
+        "description": "RFC 7240: `wait=n` waits up to n seconds (at most 30), `respond-async` does not wait; "
+        "other preferences are ignored.",
+        "schema": {"type": "string", "examples": ["respond-async", "wait=0", "wait=5"]},
     },
 ]
 

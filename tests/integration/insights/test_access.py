@@ -1,6 +1,6 @@
 """Who may know what of whom, at the door and in jobs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,12 +13,12 @@ from tests.support.running import bearer
 from tests.support.services import UNCLOSED, job_requested
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)
-TODAY = str(datetime.now(ZoneInfo(ZONE)).date())
+SOON = str(datetime.now(ZoneInfo(ZONE)).date() + timedelta(days=1))  # still to come when midnight passes
 # A subject of which nothing was published: 422 says that the door was passed.
 ASKED: dict[str, tuple[dict[str, Any], int]] = {
     "/api/recommendations/contents": ({"student_id": "mina"}, 200),
     "/api/analytics/patterns": ({"student_id": "mina"}, 200),
-    "/api/predictions/score": ({"student_id": "mina", "subject_id": "pa", "target_date": TODAY}, 422),
+    "/api/predictions/score": ({"student_id": "mina", "subject_id": "pa", "target_date": SOON}, 422),
 }
 
 
@@ -63,7 +63,7 @@ async def test_only_administrators_import_and_refit(insights: Running) -> None:
 
 @pytest.mark.parametrize(
     ("job_type", "extra"),
-    [("prediction", {"subject_id": "none", "target_date": TODAY}), ("report", {"language": "neither"})],
+    [("prediction", {"subject_id": "none", "target_date": SOON}), ("report", {"language": "neither"})],
 )
 async def test_jobs_are_about_oneself_unless_staff_ask(insights: Running, job_type: str, extra: dict[str, str]) -> None:
     for user, roles, students, allowed in (

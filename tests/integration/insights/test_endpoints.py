@@ -10,7 +10,7 @@ from tests.integration.insights.conftest import SKILLS, ZONE, Running, answers_o
 from tests.support.services import UNCLOSED, until
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)
-TODAY = datetime.now(ZoneInfo(ZONE)).date()
+SOON = datetime.now(ZoneInfo(ZONE)).date() + timedelta(days=1)  # still to come when midnight passes
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_an_unknown_learner_gets_an_answer_that_says_so(stocked: Running, 
 
 
 async def test_a_score_has_an_interval_and_factors_that_add_up(stocked: Running, http: httpx.AsyncClient) -> None:
-    asked = {"student_id": "learner-001", "subject_id": "pa", "target_date": str(TODAY + timedelta(days=14))}
+    asked = {"student_id": "learner-001", "subject_id": "pa", "target_date": str(SOON + timedelta(days=14))}
     body = (await http.post("/api/predictions/score", json=asked)).json()
     assert sum(factor["effect"] for factor in body["factors"]) == pytest.approx(body["predicted_score"])
     assert body["confidence"]["low"] < body["predicted_score"] < body["confidence"]["high"]
@@ -65,7 +65,7 @@ async def test_a_score_has_an_interval_and_factors_that_add_up(stocked: Running,
 
 async def test_a_bad_question_is_refused_clearly(stocked: Running, http: httpx.AsyncClient) -> None:
     for changes, code in (
-        ({"target_date": str(TODAY - timedelta(days=2))}, "bad-target-date"),
+        ({"target_date": str(SOON - timedelta(days=2))}, "bad-target-date"),
         ({"target_date": "2999-01-01"}, "bad-target-date"),
         ({"target_date": "soon"}, "invalid-request"),
         ({"subject_id": "astrology"}, "unknown-subject"),
@@ -73,13 +73,13 @@ async def test_a_bad_question_is_refused_clearly(stocked: Running, http: httpx.A
         ({"student_id": "a\x00b"}, "invalid-request"),
         ({"student_id": "x" * 300}, "invalid-request"),
     ):
-        asked = {"student_id": "learner-001", "subject_id": "pa", "target_date": str(TODAY), **changes}
+        asked = {"student_id": "learner-001", "subject_id": "pa", "target_date": str(SOON), **changes}
         answer = await http.post("/api/predictions/score", json=asked)
         assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (422, code), changes
 
 
 async def test_an_answer_moves_what_was_cached(stocked: Running, http: httpx.AsyncClient) -> None:
-    asked = {"student_id": "learner-002", "subject_id": "pa", "target_date": str(TODAY)}
+    asked = {"student_id": "learner-002", "subject_id": "pa", "target_date": str(SOON)}
     before = (await http.post("/api/predictions/score", json=asked)).json()
     assert (await http.post("/api/predictions/score", json=asked)).json() == before
     count = await stocked.database.pool.fetchval("SELECT count(*) FROM interactions")

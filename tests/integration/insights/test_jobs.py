@@ -19,7 +19,7 @@ from tests.integration.insights.conftest import BEGAN, ZONE, Running, answers_of
 from tests.support.services import UNCLOSED, until
 
 pytestmark = pytest.mark.filterwarnings(UNCLOSED)
-TODAY = datetime.now(ZoneInfo(ZONE)).date()
+SOON = datetime.now(ZoneInfo(ZONE)).date() + timedelta(days=1)  # still to come when midnight passes
 IMPORT = {"task": "import", "subject": "sql-course"}
 
 
@@ -91,13 +91,13 @@ async def test_a_prediction_job_scores_several_learners(insights: Running) -> No
     await insights.publish(*answers)
     await insights.followed(len(answers))
     await until(lambda: _items(insights, 20))
-    asked = {"student_ids": ["learner-000", "nobody"], "subject_id": "pa", "target_date": str(TODAY)}
+    asked = {"student_ids": ["learner-000", "nobody"], "subject_id": "pa", "target_date": str(SOON)}
     found = (await insights.job("prediction", asked))["predictions"]
     assert [(entry["student_id"], entry["basis"]) for entry in found] == [
         ("learner-000", "learner"),
         ("nobody", "cold_start"),
     ]
-    late = await insights.job("prediction", {**asked, "target_date": str(TODAY - timedelta(days=9))})
+    late = await insights.job("prediction", {**asked, "target_date": str(SOON - timedelta(days=9))})
     assert late["failed"] == "bad_target_date"
     wrong = await insights.job("prediction", {"student_id": "a", "subject_id": "pa"})
     assert "target_date" in wrong["message"]
