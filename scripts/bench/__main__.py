@@ -53,7 +53,7 @@ def _startup() -> dict[str, Any]:
 def _judging() -> dict[str, Any]:
     from scripts.bench import judging
 
-    return judging.run(judging.DEFAULT_PAIRS, limit=120, workers=2)
+    return judging.run(judging.DEFAULT_PAIRS, limit=200, workers=1)
 
 
 def _grading() -> dict[str, Any]:

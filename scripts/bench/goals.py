@@ -58,7 +58,6 @@ GOALS = (
     Goal("grading", "one_core.grading.p50_ms", le, 40, "interactive grading, p50 ms on one core"),
     Goal("grading", "one_core.grading.p95_ms", le, 150, "interactive grading, p95 ms on one core"),
     Goal("grading", "crowd.p95_ms", le, 1000, "20 learners at once, p95 ms"),
-    Goal("grading", "memory.service_bytes_per_grading", le, 100, "growth of the grading service, bytes a grading"),
     Goal("generation", "together.per_minute", ge, 20, "published problems a minute"),
     Goal("generation", "together.published_share", ge, 0.6, "candidates published"),
     Goal("generation", "together.tags", ge, 25, "distinct concept tags"),
