@@ -102,16 +102,17 @@ async def _crowd(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> d
     """``cpu_ms_each``: processor time of a grading, the sandbox's included: what a busy machine cannot change much."""
     waits: list[float] = []
     tried_again = 0
+    graded = [(_as_graded(problem), sql) for problem, sql in answers]
     async with SandboxPool(2, max_waiting=64, tasks=TASKS) as pool:
         judge = SandboxJudge(pool, BaseSets(pool, _stored(made), held=8), budget_ms=1_000, at_once=2)
 
         async def learner(number: int) -> None:
             nonlocal tried_again
-            for problem, sql in (answers[(number + step) % len(answers)] for step in range(6)):
+            for problem, sql in (graded[(number + step) % len(graded)] for step in range(6)):
                 began = time.perf_counter()
                 while True:
                     try:
-                        await judge.judge(_as_graded(problem), sql, "duckdb")
+                        await judge.judge(problem, sql, "duckdb")
                         break
                     except TransientError:  # as its job would be: the machine is starved
                         tried_again += 1
