@@ -56,6 +56,16 @@ def test_free_order_is_not_mutated() -> None:
     assert not details(sql, "ordering", ordered=False)
 
 
+@pytest.mark.parametrize("join", ["JOIN", "INNER JOIN", "LEFT OUTER JOIN"])
+def test_a_mutated_join_is_one_that_a_database_knows(join: str) -> None:
+    sql = f"SELECT p.id, b.buy_id FROM people p {join} buys b ON b.person_id = p.id"
+    made = [mutant.sql for mutant in make_mutants(sql, ordered=False) if mutant.operator == "join"]
+    assert made
+    for mutant in made:
+        words = [word for word in ("LEFT", "RIGHT", "FULL", "INNER") if f"{word} " in mutant]
+        assert len(words) <= 1, mutant
+
+
 @pytest.mark.parametrize(
     ("sql", "operator", "void"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sqlglot import exp
 
@@ -39,7 +40,13 @@ def _join(node: exp.Join, facts: Facts) -> Iterator[Edit]:
         return
     for other in ("", "LEFT", "RIGHT", "FULL"):
         if other != side and not facts.join_change_is_void(node, side, other):
-            yield assign("join", f"{side or 'INNER'} -> {other or 'INNER'}", "side", other or None)
+            yield Edit("join", f"{side or 'INNER'} -> {other or 'INNER'}", partial(_set_side, side=other))
+
+
+def _set_side(join: exp.Expr, side: str) -> None:
+    """An outer join has a side and no kind: FULL INNER JOIN is no SQL."""
+    join.set("side", side or None)
+    join.set("kind", None)
 
 
 def _select(node: exp.Select, facts: Facts) -> Iterator[Edit]:
