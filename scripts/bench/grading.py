@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import json
 import os
-import statistics
 import time
 import uuid
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from contracts.message import json_text
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText
+from scripts.bench.percentiles import percentiles
 from scripts.bench.resident import Resident, processor_seconds
 from services.generator.adapters.composing import to_parquet
 from services.generator.offline.generate import GenerationRequest, generate
@@ -95,7 +95,7 @@ async def _one_core(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -
                 ours.append(time.perf_counter() - began)
     finally:
         os.sched_setaffinity(0, cores)
-    return {"grading": _percentiles(ours), "two_bare_executions": _percentiles(bare)}
+    return {"grading": _milliseconds(ours), "two_bare_executions": _milliseconds(bare)}
 
 
 async def _crowd(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ async def _crowd(made: Sequence[Made], answers: Sequence[tuple[Made, str]]) -> d
         spent = processor_seconds(pool)
         await asyncio.gather(*(learner(number) for number in range(LEARNERS)))
         spent = processor_seconds(pool) - spent
-    return {**_percentiles(waits), "cpu_ms_each": round(spent / len(waits) * 1_000, 1), "tried_again": tried_again}
+    return {**_milliseconds(waits), "cpu_ms_each": round(spent / len(waits) * 1_000, 1), "tried_again": tried_again}
 
 
 async def _memory(
@@ -180,9 +180,8 @@ def _as_graded(problem: Made) -> Problem:
     )
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return {"p50_ms": round(cuts[49] * 1000, 1), "p95_ms": round(cuts[94] * 1000, 1)}
+def _milliseconds(seconds: Sequence[float]) -> dict[str, float]:
+    return percentiles([each * 1_000 for each in seconds], (50, 95), unit="_ms")
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ A real notifier process on the embedded broker; this process publishes the event
 
 import asyncio
 import json
-import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,6 +22,7 @@ import psutil
 
 from contracts.alerts import AlertRaised
 from contracts.message import Message
+from scripts.bench.percentiles import percentiles
 from scripts.bench.websocket import OnText, Socket, connect
 from scripts.embedded.platform import Options, Platform, running, temporary_directory
 from services.kernel.messaging.embedded import EmbeddedBroker
@@ -67,8 +67,8 @@ async def _measure(platform: Platform) -> dict[str, Any]:
         await pool.close()
     return {
         "clients": CLIENTS,
-        "event_to_websocket_ms": _percentiles(own),
-        "broadcast_to_every_client_ms": _percentiles(broadcasts),
+        "event_to_websocket_ms": {**percentiles(own), "max": round(max(own), 1)},
+        "broadcast_to_every_client_ms": {**percentiles(broadcasts), "max": round(max(broadcasts), 1)},
         "memory_mb": {"idle": memory_before // 2**20, "with_clients": memory // 2**20},
         "burst": burst,
     }
@@ -245,13 +245,6 @@ def _token(platform: Platform, user_id: str, *roles: str) -> str:
         "exp": datetime.now(UTC) + timedelta(minutes=15),
     }
     return jwt.encode(claims, platform.identity_key, "HS256")
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(values, n=100)
-    return {name: round(cuts[rank - 1], 1) for name, rank in (("p50", 50), ("p95", 95), ("p99", 99))} | {
-        "max": round(max(values), 1)
-    }
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ import asyncio
 import json
 import os
 import random
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from scripts.bench.percentiles import percentiles
 from scripts.bench.resident import Resident
 from services.kernel.sql.compare import ComparisonPolicy, compare
 from services.kernel.sql.guard import check
@@ -124,7 +124,7 @@ async def _interactive(rows: int, gradings: int) -> dict[str, Any]:
                 ours.append(time.perf_counter() - started)
     finally:
         os.sched_setaffinity(0, cores)
-    return {"sandbox": _percentiles(ours), "two_bare_executions": _percentiles(bare)}
+    return {"sandbox": _milliseconds(ours), "two_bare_executions": _milliseconds(bare)}
 
 
 def _bare(connection: Any, payload: dict[str, Any]) -> None:
@@ -141,7 +141,11 @@ async def _crowd(rows: int, learners: int, each: int) -> dict[str, Any]:
         hostile = asyncio.create_task(_hostile(pool))
         beside = await _learners(pool, learners, each)
         stopped = await hostile
-    return {"learners": _percentiles(alone), "beside_a_hostile_one": _percentiles(beside), "hostile_ended_by": stopped}
+    return {
+        "learners": _milliseconds(alone),
+        "beside_a_hostile_one": _milliseconds(beside),
+        "hostile_ended_by": stopped,
+    }
 
 
 async def _learners(pool: SandboxPool, learners: int, each: int) -> list[float]:
@@ -182,9 +186,8 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _percentiles(seconds: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return {name: round(cuts[index] * 1000, 2) for name, index in (("p50_ms", 49), ("p95_ms", 94), ("p99_ms", 98))}
+def _milliseconds(seconds: list[float]) -> dict[str, float]:
+    return percentiles([each * 1_000 for each in seconds], unit="_ms")
 
 
 def main() -> None:
