@@ -68,17 +68,13 @@ async def build(settings: IntakeSettings) -> Service:
         )
         for subscription in manifest.subscriptions_of(NAME)
     ]
+    sweep = partial(housekeeping.sweep, database.pool, settings.job_retention_days)
     background: list[Background] = [
         dispatcher.run,
         watch.run,
         reaper.run,
         estimates.run,
-        partial(
-            every,
-            SWEEP_SECONDS,
-            "housekeeping",
-            partial(housekeeping.sweep, database.pool, settings.job_retention_days),
-        ),
+        partial(every, SWEEP_SECONDS, "housekeeping", sweep),
     ]
     if settings.run_clock:
         background.append(Clock(database).run)

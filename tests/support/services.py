@@ -84,6 +84,13 @@ async def broker_of(database: Database) -> AsyncIterator[EmbeddedBroker]:
         await broker.close()
 
 
+@pytest.fixture
+async def broker(database: Database) -> AsyncIterator[EmbeddedBroker]:
+    """On the database of the service whose folder the test is in."""
+    async with broker_of(database) as broker:
+        yield broker
+
+
 @pytest.fixture(scope="session")
 def storage_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageEmulator]:
     directory: Path = tmp_path_factory.mktemp("storage")

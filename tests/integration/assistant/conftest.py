@@ -30,7 +30,7 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.metadata_cache import MetadataCache, VersionedObjects
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
-from tests.support.services import broker_of, delivery_of, emitted, job_requested, opened, service_database
+from tests.support.services import delivery_of, emitted, job_requested, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("assistant") if s.message is JobRequested)
 
@@ -55,12 +55,6 @@ def assistant_url(postgres_server: PostgresServer) -> Iterator[str]:
 async def database(assistant_url: str) -> AsyncIterator[Database]:
     async with opened(assistant_url, "assistant") as database:
         yield database
-
-
-@pytest.fixture
-async def broker(database: Database) -> AsyncIterator[Broker]:
-    async with broker_of(database) as broker:
-        yield broker
 
 
 @pytest.fixture

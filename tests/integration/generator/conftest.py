@@ -22,7 +22,7 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.storage import GoogleCloudStorage
 from tests.integration.generator.scripted import Script, compose
-from tests.support.services import broker_of, let_go_of_sockets, opened, service_database
+from tests.support.services import let_go_of_sockets, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("generator") if s.message is JobRequested)
 
@@ -37,12 +37,6 @@ def generator_url(postgres_server: PostgresServer) -> Iterator[str]:
 async def database(generator_url: str) -> AsyncIterator[Database]:
     async with opened(generator_url, "generator") as database:
         yield database
-
-
-@pytest.fixture
-async def broker(database: Database) -> AsyncIterator[Broker]:
-    async with broker_of(database) as broker:
-        yield broker
 
 
 @pytest.fixture

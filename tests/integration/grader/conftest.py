@@ -30,7 +30,7 @@ from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.sql.schema import Schema
 from services.kernel.storage import GoogleCloudStorage, table_object
-from tests.support.services import broker_of, delivery_of, emitted, job_requested, opened, service_database
+from tests.support.services import delivery_of, emitted, job_requested, opened, service_database
 
 REQUESTS = next(s for s in manifest.subscriptions_of("grader") if s.message is JobRequested)
 
@@ -79,12 +79,6 @@ def grader_url(postgres_server: PostgresServer) -> Iterator[str]:
 async def database(grader_url: str) -> AsyncIterator[Database]:
     async with opened(grader_url, "grader") as database:
         yield database
-
-
-@pytest.fixture
-async def broker(database: Database) -> AsyncIterator[Broker]:
-    async with broker_of(database) as broker:
-        yield broker
 
 
 @pytest.fixture

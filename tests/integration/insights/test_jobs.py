@@ -157,6 +157,7 @@ async def test_a_damaged_model_leaves_the_last_good_one_serving(insights: Runnin
     await until(lambda: _serves(insights, good))
     await insights.publish(*answers_of(1, 3, seed=9))
     await insights.followed(3)
+    assert await _serves(insights, good)
 
 
 async def _items(insights: Running, count: int) -> bool:

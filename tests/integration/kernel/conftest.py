@@ -12,7 +12,6 @@ from scripts.embedded.postgres import PostgresServer
 from services.kernel.database.migrations import prepare
 from services.kernel.database.tables import JOB_RUNS, MESSAGING
 from services.kernel.database.unit_of_work import Database
-from services.kernel.messaging.embedded import EmbeddedBroker
 from services.kernel.messaging.provision import provision_embedded
 from tests.support.postgres import cloned, ensure_template
 
@@ -57,10 +56,3 @@ async def open_database(url: str, source: str = "probe") -> AsyncIterator[Databa
 async def database(probe_url: str) -> AsyncIterator[Database]:
     async with open_database(probe_url) as opened:
         yield opened
-
-
-@pytest.fixture
-async def broker(database: Database) -> AsyncIterator[EmbeddedBroker]:
-    opened = EmbeddedBroker(database.pool, lease=2.0)
-    yield opened
-    await opened.close()
