@@ -22,7 +22,11 @@ class LocaleHints(Record):
 
 
 class GradingDataSet(Record):
-    """One data set a problem is graded on: small ones inline, large ones as Parquet in GCS."""
+    """One data set a problem is graded on: small ones inline, large ones as Parquet in GCS.
+
+    Its rows are always synthetic. Those for a company's table are drawn after its schema and profile; they are not the
+    table's own rows.
+    """
 
     name: str
     kind: str = Field(description="'base' or 'small'.")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.jobs import JobRequested
 from services.assistant.adapters.questions import KnownQuestion
+from services.assistant.provenance import Provenance
 from services.kernel.base_sets import BaseSets
 from services.kernel.jobs.context import JobFailedError
 from services.kernel.jobs.requests import INVALID, validated
@@ -45,6 +46,7 @@ class Source:
 
     name: str
     ddl: tuple[str, ...]
+    provenance: Provenance
     rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     stored: str | None = None
     data_type: str = ""
@@ -98,21 +100,24 @@ class Sources:
         """
         if request.ddl:
             # Statements are rebuilt from their parsed form: nothing but tables reaches the sandbox as DDL.
-            yield Source("inline", _rebuilt(request.ddl), _in_order(request.ddl, request.rows))
+            rows = _in_order(request.ddl, request.rows)
+            yield Source("inline", _rebuilt(request.ddl), Provenance.uploaded(rows), rows)
             return
         data_type = request.data_type or DEFAULT_DATA_TYPE
         known = await self._questions.of(data_type)
         if not known:
             raise JobFailedError(await self._unknown(data_type), code="unknown_data_set")
         newest = known[0]
+        provenance = Provenance.published(data_type, newest.base_row_count)
         if not newest.base_uri:
-            yield Source(data_type, newest.ddl, _in_order(newest.ddl, newest.base_rows), data_type=data_type)
+            rows = _in_order(newest.ddl, newest.base_rows)
+            yield Source(data_type, newest.ddl, provenance, rows, data_type=data_type)
             return
         from services.kernel.sql.schema import Schema
 
         tables = [table.name for table in Schema.from_ddl(list(newest.ddl)).tables]
         async with self._base_sets.using(newest.base_uri, tables) as stored:
-            yield Source(data_type, newest.ddl, stored=stored, data_type=data_type)
+            yield Source(data_type, newest.ddl, provenance, stored=stored, data_type=data_type)
 
     async def _unknown(self, data_type: str) -> str:
         known = await self._questions.data_types()

@@ -48,6 +48,7 @@ async def test_the_assistants_three_kinds_of_job_through_the_door(http: httpx.As
     result = analysed["result"]
     assert [row[0] for row in result["rows"]] == ["Seoul", "Busan"]
     assert result["chart"]["png_base64"]
+    assert (result["data"]["kind"], result["data"]["rows"]) == ("uploaded", 40)
     assert (refused["status"], optimized["status"]) == ("failed", "completed")
     assert "read_csv" in refused["error"]
     assert [finding["code"] for finding in optimized["result"]["findings"]] == ["needless_distinct"]

@@ -21,12 +21,13 @@ MAX_CONSIDERED = 2_000
 """The newest known questions of a data set that an analysis looks through."""
 
 _KEEP = """
-INSERT INTO known_questions (problem_id, data_type, question_ko, question_en, ddl, base_uri, base_rows, published_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO known_questions
+    (problem_id, data_type, question_ko, question_en, ddl, base_uri, base_rows, base_row_count, published_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (problem_id) DO UPDATE
 SET data_type = EXCLUDED.data_type, question_ko = EXCLUDED.question_ko, question_en = EXCLUDED.question_en,
     ddl = EXCLUDED.ddl, base_uri = EXCLUDED.base_uri, base_rows = EXCLUDED.base_rows,
-    published_at = EXCLUDED.published_at
+    base_row_count = EXCLUDED.base_row_count, published_at = EXCLUDED.published_at
 WHERE known_questions.published_at <= EXCLUDED.published_at
 """
 _OF = "SELECT * FROM known_questions WHERE data_type = $1 ORDER BY published_at DESC LIMIT $2"
@@ -35,7 +36,8 @@ _TYPES = "SELECT DISTINCT data_type FROM known_questions ORDER BY data_type"
 
 @dataclass(frozen=True)
 class KnownQuestion:
-    """``base_rows``: {table: [row]} when the base data set came inline, else empty and ``base_uri`` names it."""
+    """``base_rows``: {table: [row]} when the base data set came inline, else empty and ``base_uri`` names it.
+    ``base_row_count``: of all its tables; None for one kept before rows were counted."""
 
     problem_id: UUID
     data_type: str
@@ -44,6 +46,7 @@ class KnownQuestion:
     ddl: tuple[str, ...]
     base_uri: str
     base_rows: dict[str, list[dict[str, object]]]
+    base_row_count: int | None
 
 
 class PostgresQuestions:
@@ -64,6 +67,7 @@ class PostgresQuestions:
             json.dumps(message.ddl),
             base.uri,
             "{}" if base.uri else base.inline,
+            base.row_count,
             message.published_at,
         )
 
@@ -93,6 +97,7 @@ def _question_of(row: asyncpg.Record) -> KnownQuestion:
         tuple(json.loads(row["ddl"])),
         row["base_uri"],
         json.loads(row["base_rows"]),
+        row["base_row_count"],
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.assistant.analysis.examples import examples_of, transpiled
 from services.assistant.ports import TableKnowledge
+from services.assistant.provenance import is_company_table
 
 if TYPE_CHECKING:
     from services.kernel.metadata_cache import MetadataCache
@@ -21,7 +22,7 @@ class CachedTableKnowledge:
     async def of(self, data_type: str, schema: Schema) -> TableKnowledge:
         """See ``ports.DataKnowledge``. The cache's examples come first: they were dry-run on the table itself."""
         own = examples_of(schema)
-        if data_type.count(".") != 2:
+        if not is_company_table(data_type):
             return TableKnowledge("", tuple(own))
         loaded = await self._cache.table(data_type)
         if loaded.state in ("missing", "unavailable"):

@@ -72,7 +72,7 @@ class Answer:
 
 
 async def analyse(context: JobContext, ports: Analysis) -> JobResult:
-    """Rows, a chart and a reading.
+    """Rows, a chart, a reading, and what the rows are that all this was read from (``data``, see ``Provenance``).
 
     Raises:
         JobFailedError: a field is wrong, the query may not run or does not, its data set is unknown, the question is a
@@ -172,6 +172,7 @@ async def _result(request: AnalysisRequest, source: Source, answer: Answer) -> d
     image, note = await _image(spec)
     return {
         "data_set": source.name,
+        "data": source.provenance.to_json(),
         "question": request.question,
         "sql": answer.sql,
         "sql_note": UNVERIFIED if answer.source == "model" else None,
@@ -192,7 +193,7 @@ async def _result(request: AnalysisRequest, source: Source, answer: Answer) -> d
         "rows": rows["rows"][:SHOWN_ROWS],
         "row_count": len(rows["rows"]),
         "chart": {"vega_lite": spec, "png_base64": image, "note": note},
-        "reading": charts.reading(rows),
+        "reading": source.provenance.caveat(charts.reading(rows)),
     }
 
 

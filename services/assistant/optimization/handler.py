@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.jobs import JobRequested
-from services.assistant.data import DataRequest, Sources, data_request
+from services.assistant.data import DataRequest, Source, Sources, data_request
+from services.assistant.provenance import Provenance
 from services.assistant.sandboxed import Sandboxed
 from services.kernel.jobs.context import JobContext, JobFailedError, JobResult
 from services.kernel.jobs.requests import INVALID, json_object, validated
@@ -58,7 +59,8 @@ class Optimization:
 
 
 async def optimize_query(context: JobContext, ports: Optimization) -> JobResult:
-    """Explain what is slow about one query and show a faster one that was proved equal, if there is one.
+    """Explain what is slow about one query and show a faster one that was proved equal, if there is one; ``data`` and
+    the explanation say on what rows it was measured (see ``Provenance``).
 
     Raises:
         JobFailedError: a field is wrong, the query may not run or does not, or its data set is unknown.
@@ -82,7 +84,7 @@ async def optimize_query(context: JobContext, ports: Optimization) -> JobResult:
         seconds = 20 + 6 * ports.budget_ms // 1_000
         limits = Limits(wall_seconds=3.0 * seconds, cpu_seconds=seconds)
         found = await ports.sandbox.run("optimize", payload, limits, request.sql, source.ddl)
-    return JobResult(_result(found, source.name, measured=bool(source.stored or any(source.rows.values()))))
+    return JobResult(_result(request.dialect, found, source))
 
 
 def read_request(job: JobRequested) -> tuple[OptimizationRequest, DataRequest]:
@@ -99,17 +101,37 @@ def read_request(job: JobRequested) -> tuple[OptimizationRequest, DataRequest]:
     return validated(OptimizationRequest, rest), wanted
 
 
-def _result(found: dict[str, Any], data_set: str, *, measured: bool) -> dict[str, Any]:
-    rewrite = found["rewrite"]
-    if rewrite is not None:
-        ko, en = _REWRITES[rewrite["rewrite"]]
-        speed = rewrite["before_ms"] / max(rewrite["milliseconds"], 1e-6)
-        ko = f"{ko}. 판정기의 전체 탐색에서 차이가 없었고 {speed:.1f}배 빨랐습니다."
-        en = f"{en[0].upper()}{en[1:]}: the judge's full search found no difference; it is {speed:.1f} times as fast."
-    elif not measured:
-        ko = "데이터가 없어 실행 시간을 재지 못했으므로 다시 쓴 질의를 보여 주지 않습니다."
-        en = "There is no data to measure on, so no rewrite is shown."
-    else:
-        ko = "같은 결과가 확인되고 더 빠른 질의를 찾지 못했습니다."
-        en = "No rewrite was both proved equal and measured to be faster, so none is shown."
-    return {"data_set": data_set, **found, "explanation": {"ko": ko, "en": en}}
+def _result(dialect: Dialect, found: dict[str, Any], source: Source) -> dict[str, Any]:
+    data = source.provenance
+    return {"data_set": source.name, "data": data.to_json(), **found, "explanation": explanation(dialect, found, data)}
+
+
+def explanation(dialect: Dialect, found: dict[str, Any], data: Provenance) -> dict[str, str]:
+    """Why a rewrite is shown or not, and on what rows it was measured, in Korean and English."""
+    rewrite, on = found["rewrite"], data.named
+    if dialect != "duckdb":
+        return {
+            "ko": "BigQuery SQL 은 읽기만 하고 실행하지 않아 시간을 재지 못했으므로 다시 쓴 질의를 보여 주지 않습니다.",
+            "en": "BigQuery SQL is only read, not run: nothing was measured, so no rewrite is shown.",
+        }
+    if rewrite is None and data.empty:
+        return {
+            "ko": "데이터가 없어 실행 시간을 재지 못했으므로 다시 쓴 질의를 보여 주지 않습니다.",
+            "en": "There is no data to measure on, so no rewrite is shown.",
+        }
+    if rewrite is None:
+        return {
+            "ko": f"같은 결과가 확인되고 {on['ko']}에서 재어 더 빠른 질의를 찾지 못했습니다.",
+            "en": f"No rewrite was both proved equal and measured to be faster on {on['en']}, so none is shown.",
+        }
+    ko, en = _REWRITES[rewrite["rewrite"]]
+    speed = rewrite["before_ms"] / max(rewrite["milliseconds"], 1e-6)
+    ko = f"{ko}. 판정기의 전체 탐색에서 차이가 없었고 {on['ko']}에서 재어 {speed:.1f}배 빨랐습니다."
+    en = (
+        f"{en[0].upper()}{en[1:]}: the judge's full search found no difference; measured on {on['en']}, "
+        f"it is {speed:.1f} times as fast."
+    )
+    if data.modelled_on:
+        ko += f" {data.modelled_on} 테이블에서는 다를 수 있으니 직접 재어 보세요."
+        en += f" {data.modelled_on} itself may give other times: measure there, too."
+    return {"ko": ko, "en": en}

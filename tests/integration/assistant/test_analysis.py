@@ -10,6 +10,7 @@ from services.kernel.database.unit_of_work import Database
 from services.kernel.jobs.worker import Worker
 from tests.integration.assistant.conftest import DDL, ROWS, failure_of, publish, result_of
 
+COMPANY_TABLE = "shop-prod.sales.orders"
 SENT = {"ddl": DDL, "rows": {name: rows[:10] for name, rows in ROWS.items()}}
 
 
@@ -82,6 +83,35 @@ async def test_sql_is_run_on_the_known_data_set_and_on_tables_sent_along(worker:
     assert result["sql"] == "SELECT max(amount) AS top FROM orders"
 
 
+@pytest.mark.parametrize(
+    ("data_type", "modelled_on", "said"),
+    [("pa", "", "made for practice"), (COMPANY_TABLE, COMPANY_TABLE, f"schema and profile of {COMPANY_TABLE}")],
+)
+async def test_figures_of_synthetic_rows_say_that_they_are(
+    worker: Worker, database: Database, data_type: str, modelled_on: str, said: str
+) -> None:
+    await publish(database, data_type=data_type)
+    query = {"sql": "SELECT count(*) AS n FROM orders", "data_type": data_type}
+    result = await result_of(worker, database, "analysis", query)
+    data = result["data"]
+    assert (data["kind"], data["rows"], data["modelled_on"]) == ("synthetic", 2_010, modelled_on)
+    assert said in data["note"]["en"]
+    assert result["reading"] == {"ko": f"n: 2000\n{data['note']['ko']}", "en": f"n: 2000\n{data['note']['en']}"}
+    result = await result_of(worker, database, "optimization", {"sql": "SELECT id FROM orders", "data_type": data_type})
+    assert result["data"] == data
+    assert "2,010 synthetic rows" in result["explanation"]["en"]
+    assert "합성 데이터 2,010개 행" in result["explanation"]["ko"]
+
+
+async def test_rows_sent_along_are_the_askers_own(worker: Worker, database: Database) -> None:
+    result = await result_of(worker, database, "analysis", "SELECT max(amount) AS top FROM orders", options=SENT)
+    assert (result["data"]["kind"], result["data"]["rows"]) == ("uploaded", 20)
+    assert result["reading"]["en"] == "top: 10"
+    empty = {"sql": "SELECT count(*) AS n FROM orders", "ddl": DDL}
+    result = await result_of(worker, database, "analysis", empty)
+    assert result["reading"]["en"] == "n: 0\nThe tables have no rows."
+
+
 async def test_bad_queries_and_rows_are_told_what_is_wrong(worker: Worker, database: Database) -> None:
     wrong: list[tuple[object, str, str]] = [
         ("SELECT * FROM read_csv('/etc/passwd')", "refused", "read_csv"),
@@ -125,6 +155,7 @@ async def test_bigquery_is_read_but_not_run(worker: Worker, database: Database) 
     result = await result_of(worker, database, "optimization", query)
     assert {finding["code"] for finding in result["findings"]} == {"select_star", "missing_partition_filter"}
     assert result["plan"] is None
+    assert "not run" in result["explanation"]["en"]
 
 
 async def test_an_unknown_data_set_is_named(worker: Worker, database: Database) -> None:
