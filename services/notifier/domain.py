@@ -36,6 +36,8 @@ MAX_STACK = 16_000
 MAX_NAME = 255
 MAX_ABOUT = 1_100
 """A fully qualified BigQuery table name still fits."""
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters, as a pattern for what clients send."""
 _IDS = uuid.UUID("6a2f7c0e-95b1-5d7e-9d0b-3c1f5e8a7b42")
 
 

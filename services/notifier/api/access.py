@@ -7,12 +7,10 @@ from fastapi import Query, Security
 from fastapi.security import HTTPBearer
 
 from services.kernel.identity import Identity
-from services.notifier.domain import MAX_ABOUT, Viewer
+from services.notifier.domain import MAX_ABOUT, PLAIN, Viewer
 
 MAX_POSITION = 2**63 - 1
 MAX_NAMED = 50
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-"""Text without control characters, as a pattern for parameters."""
 
 Bearer = Security(HTTPBearer(auto_error=False, description="Optional. A signed-in client also sees its own."))
 """Shows the scheme on the docs page; ``identity_of`` reads the header itself, to tell no token from a bad one."""

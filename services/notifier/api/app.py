@@ -18,12 +18,14 @@ from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.adapters.webhooks import WebhooksTable
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.listing import listing
-from services.notifier.api.mail import Mail, MailOwner, mail_routes
+from services.notifier.api.mail import Mail, add_mail_routes
+from services.notifier.api.receivers import Owner, receiver_routes
 from services.notifier.api.sse import server_sent_events
-from services.notifier.api.webhooks import Owner, webhook_routes
+from services.notifier.api.webhooks import add_webhook_routes
 from services.notifier.api.websocket import refuse_socket, web_socket
 from services.notifier.hub import Hub
 from services.notifier.ports import Notifications
+from services.notifier.receivers import Subscription, Webhook
 from services.notifier.settings import NotifierSettings
 
 _logger = logging.getLogger(__name__)
@@ -65,14 +67,8 @@ def build_app(settings: NotifierSettings, parts: Parts) -> FastAPI:
     app.include_router(server_sent_events(parts.hub, verifier, settings.stream_seconds))
     app.include_router(web_socket(parts.hub, verifier, settings.stream_seconds))
     app.include_router(listing(parts.notifications, verifier))
-    owner = Owner(verifier, parts.webhooks)
-    app.include_router(webhook_routes(parts.webhooks, owner, allow_loopback=settings.webhook_allow_loopback))
-    app.include_router(delivery_routes("webhooks", parts.deliveries, owner.webhook_id, parts.due))
-    mail_owner = MailOwner(verifier, parts.mail.subscriptions)
-    app.include_router(mail_routes(parts.mail, mail_owner))
-    app.include_router(
-        delivery_routes("email-subscriptions", parts.mail.deliveries, mail_owner.subscription_id, parts.mail.due)
-    )
+    _include_webhooks(app, verifier, parts, allow_loopback=settings.webhook_allow_loopback)
+    _include_mail(app, verifier, parts.mail)
     app.add_exception_handler(WebSocketRequestValidationError, cast(ExceptionHandler, refuse_socket))
 
     async def ready() -> None:
@@ -82,6 +78,22 @@ def build_app(settings: NotifierSettings, parts: Parts) -> FastAPI:
     for outage in OUTAGE:
         app.add_exception_handler(outage, _unavailable)
     return app
+
+
+def _include_webhooks(app: FastAPI, verifier: TokenVerifier, parts: Parts, *, allow_loopback: bool) -> None:
+    owner = Owner("webhooks", verifier, parts.webhooks)
+    routes = receiver_routes(owner, Webhook, parts.webhooks, parts.due)
+    add_webhook_routes(routes, owner, parts.webhooks, allow_loopback=allow_loopback)
+    app.include_router(routes)
+    app.include_router(delivery_routes(owner.path, parts.deliveries, owner.receiver_id, parts.due))
+
+
+def _include_mail(app: FastAPI, verifier: TokenVerifier, mail: Mail) -> None:
+    owner = Owner("email-subscriptions", verifier, mail.subscriptions)
+    routes = receiver_routes(owner, Subscription, mail.subscriptions, mail.due)
+    add_mail_routes(routes, owner, mail)
+    app.include_router(routes)
+    app.include_router(delivery_routes(owner.path, mail.deliveries, owner.receiver_id, mail.due))
 
 
 async def _unavailable(_: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.kernel.problems import problems
 from services.notifier.adapters.delivery_log import DeliveryLog
 from services.notifier.api.access import MAX_POSITION, Bearer
-from services.notifier.api.webhooks import ONE
+from services.notifier.api.receivers import BODY, ONE
 
 MAX_PAGE = 200
 
@@ -72,7 +72,7 @@ def delivery_routes(kind: str, deliveries: DeliveryLog, owned: Owned, wake: Call
     @routes.post(
         "/replay",
         status_code=202,
-        responses=problems(**ONE, _400="The body is not JSON", _413="The body is too large"),
+        responses=problems(**ONE, **BODY),
     )
     async def replay_deliveries(request: Request, receiver_id: UUID, wanted: ReplayRequest) -> Replayed:
         """Send again, under the same id: the named ones, or all that failed or were cancelled."""

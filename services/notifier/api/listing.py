@@ -9,8 +9,8 @@ from services.kernel.access import identity_of
 from services.kernel.http import Problem
 from services.kernel.identity import TokenVerifier
 from services.kernel.problems import problems
-from services.notifier.api.access import MAX_POSITION, PLAIN, About, Bearer, viewer
-from services.notifier.domain import MAX_ABOUT, MAX_NAME, Kind, Severity
+from services.notifier.api.access import MAX_POSITION, About, Bearer, viewer
+from services.notifier.domain import MAX_ABOUT, MAX_NAME, PLAIN, Kind, Severity
 from services.notifier.ports import Filter, Notifications
 from services.notifier.views import NotificationPage, NotificationView, view
 

@@ -21,6 +21,8 @@ from services.notifier.bootstrap import build
 from services.notifier.settings import NotifierSettings
 from tests.support.running import TOKEN_KEY, up
 from tests.support.services import service_database, until
+from tests.support.smtp_receiver import Mailbox, receiving_mail
+from tests.support.webhook_receiver import Receiver, receiving
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,18 @@ async def notifier(settings: Settings) -> AsyncIterator[Running]:
 async def http(notifier: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=notifier.url) as client:
         yield client
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as server:
+        yield server
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    async with receiving_mail() as server:
+        yield server
 
 
 async def told(running: Running, number: int) -> None:

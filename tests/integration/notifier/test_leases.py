@@ -10,8 +10,9 @@ import pytest
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
 from services.notifier.adapters.recording import record
-from services.notifier.adapters.webhooks import NewWebhook, WebhooksTable
-from services.notifier.domain import Origin, Severity, decide
+from services.notifier.adapters.webhooks import WebhooksTable
+from services.notifier.domain import Origin, decide
+from services.notifier.receivers import WebhookRequest
 from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import failed
 
@@ -25,18 +26,8 @@ async def database(notifier_url: str) -> AsyncIterator[Database]:
 
 async def webhook_with(database: Database, number: int, user_id: str = "mina") -> uuid.UUID:
     """A webhook and this many deliveries to it."""
-    new = NewWebhook(
-        uuid.uuid4(),
-        user_id,
-        False,
-        "https://hooks.example",
-        "whsec_AAAA",
-        kinds=[],
-        types=[],
-        min_severity=Severity.INFO,
-    )
-    made = await WebhooksTable(database.pool).add(new, most=10)
-    assert made is not None
+    wanted = WebhookRequest(url="https://hooks.example")
+    made = await WebhooksTable(database.pool).add(user_id, wanted, "whsec_AAAA", most=10)
     async with database.transaction() as unit:
         decided = [decide(failed(user_id=user_id), Origin("", "")) for _ in range(number)]
         notifications = [notification for notification in decided if notification is not None]

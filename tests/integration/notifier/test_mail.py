@@ -12,17 +12,11 @@ from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import alert, failed
 from tests.support.running import bearer
 from tests.support.services import until
-from tests.support.smtp_receiver import Mailbox, receiving_mail
+from tests.support.smtp_receiver import Mailbox
 
 MINA = bearer("mina")
 ROOT = bearer("root", "admin")
 PATH = "/email-subscriptions"
-
-
-@pytest.fixture
-async def mailbox() -> AsyncIterator[Mailbox]:
-    async with receiving_mail() as server:
-        yield server
 
 
 @pytest.fixture
@@ -256,9 +250,10 @@ async def test_subscriptions_are_their_owners_alone(
     notifier: Running, http: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     made = await subscribe(http, mailbox)
-    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/enable"), ("GET", "/deliveries")):
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/enable"), ("GET", "/deliveries"), ("PATCH", "")):
+        body = {"digest_seconds": 60} if method == "PATCH" else None
         for headers, status in ((bearer("jun"), 404), (ROOT, 404), ({}, 401)):
-            answer = await http.request(method, f"{PATH}/{made['id']}{path}", headers=headers)
+            answer = await http.request(method, f"{PATH}/{made['id']}{path}", headers=headers, json=body)
             assert answer.status_code == status, (method, path)
     assert (await http.get(PATH, headers=bearer("jun"))).json() == []
     assert (await http.delete(f"{PATH}/{made['id']}", headers=MINA)).status_code == 204

@@ -10,10 +10,11 @@ import pytest
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.grouping import EMAIL
 from services.notifier.adapters.groups import GroupClaim, GroupsTable
-from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable, NewSubscription
+from services.notifier.adapters.mail_subscriptions import MailSubscriptionsTable
 from services.notifier.adapters.notifications import NotificationsTable
 from services.notifier.adapters.recording import record
 from services.notifier.domain import Notification, Origin, Severity, Viewer, decide
+from services.notifier.receivers import SubscriptionRequest
 from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import alert
 
@@ -27,22 +28,8 @@ async def database(notifier_url: str) -> AsyncIterator[Database]:
 
 async def subscribe(database: Database, digest_seconds: int = 300) -> uuid.UUID:
     table = MailSubscriptionsTable(database.pool)
-    new = NewSubscription(
-        id=uuid.uuid4(),
-        user_id="mina",
-        everything=False,
-        address="mina@example.com",
-        locale="ko",
-        kinds=[],
-        types=[],
-        min_severity=Severity.INFO,
-        digest_seconds=digest_seconds,
-        time_zone="Asia/Seoul",
-        quiet_from=None,
-        quiet_until=None,
-        token_hash=b"hash",
-    )
-    made = await table.add(new, most=5, most_confirmations=10)
+    wanted = SubscriptionRequest(address="mina@example.com", min_severity=Severity.INFO, digest_seconds=digest_seconds)
+    made = await table.add("mina", wanted, b"hash", most=5, most_confirmations=10)
     assert await table.confirm(made.id, "mina", b"another") is None
     assert await table.confirm(made.id, "mina", b"hash") is not None
     assert await table.confirm(made.id, "mina", b"hash") is None

@@ -12,19 +12,13 @@ from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.integration.notifier.test_webhooks import MINA, ROOT, create, log, logged, make_due, verified
 from tests.support.notifier_events import alert, failed
 from tests.support.services import until
-from tests.support.webhook_receiver import Receiver, receiving
+from tests.support.webhook_receiver import Receiver
 
 
 @pytest.fixture
 async def notifier(settings: Settings) -> AsyncIterator[Running]:
     async with running(settings(webhook_allow_loopback=True)) as service:
         yield service
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as server:
-        yield server
 
 
 async def posts(receiver: Receiver, number: int) -> list[dict[str, Any]]:

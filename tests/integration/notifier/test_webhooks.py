@@ -15,7 +15,7 @@ from tests.integration.notifier.conftest import Running, Settings, running, told
 from tests.support.notifier_events import alert, failed, succeeded
 from tests.support.running import bearer
 from tests.support.services import until
-from tests.support.webhook_receiver import Post, Receiver, receiving
+from tests.support.webhook_receiver import Post, Receiver
 
 MINA = bearer("mina")
 ROOT = bearer("root", "admin")
@@ -25,12 +25,6 @@ ROOT = bearer("root", "admin")
 async def notifier(settings: Settings) -> AsyncIterator[Running]:
     async with running(settings(webhook_allow_loopback=True)) as service:
         yield service
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as server:
-        yield server
 
 
 async def create(http: httpx.AsyncClient, url: str, headers: dict[str, str] = MINA, **fields: Any) -> dict[str, Any]:
@@ -204,9 +198,11 @@ async def test_webhooks_are_their_owners_alone(http: httpx.AsyncClient, receiver
         ("POST", "/rotate"),
         ("POST", "/enable"),
         ("GET", "/deliveries"),
+        ("PATCH", ""),
     ):
+        body = {"digest_seconds": 60} if method == "PATCH" else None
         for headers, status in ((bearer("jun"), 404), (ROOT, 404), ({}, 401)):
-            answer = await http.request(method, f"/webhooks/{webhook['id']}{path}", headers=headers)
+            answer = await http.request(method, f"/webhooks/{webhook['id']}{path}", headers=headers, json=body)
             assert answer.status_code == status, (method, path)
     assert (await http.get("/webhooks", headers=bearer("jun"))).json() == []
     assert [one["id"] for one in (await http.get("/webhooks", headers=MINA)).json()] == [webhook["id"]]
