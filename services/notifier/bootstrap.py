@@ -28,7 +28,8 @@ from services.notifier.hub import Hub
 from services.notifier.mail.mailer import Mailer, SmtpServer
 from services.notifier.mail.sending import MailSending
 from services.notifier.settings import NotifierSettings
-from services.notifier.webhooks.channel import DISABLED, WebhookChannel
+from services.notifier.settlement import Settlement
+from services.notifier.webhooks.channel import WebhookChannel
 from services.notifier.webhooks.digests import DigestSending
 from services.notifier.webhooks.sender import Sender
 
@@ -36,6 +37,8 @@ _logger = logging.getLogger(__name__)
 
 NAME = "notifier"
 PRUNE_SECONDS = 3_600.0
+WEBHOOK_DISABLED = "webhook_disabled"
+EMAIL_DISABLED = "email_disabled"
 
 
 async def build(settings: NotifierSettings) -> Service:
@@ -47,9 +50,11 @@ async def build(settings: NotifierSettings) -> Service:
     sender = Sender(allow_loopback=settings.webhook_allow_loopback)
     mail, mail_loops = _mail(settings, database)
     project = settings.google_cloud_project
-    posts = Dispatcher(WebhookChannel(DeliveriesTable(database.pool), database, sender, project_id=project))
-    groups = GroupsTable(database.pool, WEBHOOK)
-    digests = Dispatcher(GroupChannel("webhook", groups, database, DigestSending(sender), DISABLED, project))
+    deliveries, groups = DeliveriesTable(database.pool), GroupsTable(database.pool, WEBHOOK)
+    settled_one = Settlement(database, deliveries.settle, WEBHOOK_DISABLED, project)
+    settled_group = Settlement(database, groups.settle, WEBHOOK_DISABLED, project)
+    posts = Dispatcher(WebhookChannel(deliveries, sender, settled_one))
+    digests = Dispatcher(GroupChannel("webhook", groups, DigestSending(sender), settled_group))
 
     def webhooks_due() -> None:
         posts.wake()
@@ -108,7 +113,8 @@ def _mail(settings: NotifierSettings, database: Database) -> tuple[Mail, list[Ba
     mailer = Mailer(server)
     sending = MailSending(mailer, settings.smtp_from)
     groups, project = GroupsTable(database.pool, EMAIL), settings.google_cloud_project
-    dispatcher = Dispatcher(GroupChannel("e-mail", groups, database, sending, "email_disabled", project))
+    settlement = Settlement(database, groups.settle, EMAIL_DISABLED, project)
+    dispatcher = Dispatcher(GroupChannel("e-mail", groups, sending, settlement))
     return Mail(subscriptions, log, mailer, settings.smtp_from, dispatcher.wake), [dispatcher.run, prune]
 
 

@@ -141,45 +141,41 @@ def decide(message: Message, origin: Origin) -> Notification | None:
 
 
 def _succeeded(message: JobSucceeded, origin: Origin) -> Notification:
-    return _notification(
-        ("job_succeeded", message.job_id),
-        Kind.SUCCESS,
-        "job_succeeded",
-        Severity.INFO,
-        owner=message.user_id,
-        about=message.job_id,
-        text=texts.job_succeeded(message.job_type),
-        origin=origin,
-        occurred_at=message.finished_at,
-    )
+    text = texts.job_succeeded(message.job_type)
+    return _of_job(message, Kind.SUCCESS, "job_succeeded", Severity.INFO, text, origin, message.finished_at)
 
 
 def _failed(message: JobFailed, origin: Origin) -> Notification:
-    return _notification(
-        ("job_failed", message.job_id),
-        Kind.ALERT,
-        "job_failed",
-        Severity.ERROR,
-        owner=message.user_id,
-        about=message.job_id,
-        text=texts.job_failed(message.job_type, retryable=message.retryable),
-        origin=origin,
-        occurred_at=message.finished_at,
-        error_message=message.error_message,
-    )
+    text, why = texts.job_failed(message.job_type, retryable=message.retryable), message.error_message
+    return _of_job(message, Kind.ALERT, "job_failed", Severity.ERROR, text, origin, message.finished_at, why)
 
 
 def _stopped(message: JobCancelled, origin: Origin) -> Notification:
+    text = texts.job_stopped(message.job_type)
+    return _of_job(message, Kind.ALERT, "job_cancelled", Severity.INFO, text, origin, message.cancelled_at)
+
+
+def _of_job(
+    message: JobSucceeded | JobFailed | JobCancelled,
+    kind: Kind,
+    type_: str,
+    severity: Severity,
+    text: LocaleText,
+    origin: Origin,
+    occurred_at: datetime,
+    error_message: str = "",
+) -> Notification:
     return _notification(
-        ("job_cancelled", message.job_id),
-        Kind.ALERT,
-        "job_cancelled",
-        Severity.INFO,
+        (type_, message.job_id),
+        kind,
+        type_,
+        severity,
         owner=message.user_id,
         about=message.job_id,
-        text=texts.job_stopped(message.job_type),
+        text=text,
         origin=origin,
-        occurred_at=message.cancelled_at,
+        occurred_at=occurred_at,
+        error_message=error_message,
     )
 
 

@@ -1,33 +1,26 @@
 """Sends what a group has due as one mail or one post: see ``dispatcher.Channel``."""
 
 import hashlib
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.kernel import telemetry
-from services.kernel.alerts import alert
-from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.groups import GroupClaim, GroupsTable
 from services.notifier.dispatcher import LEASE_SECONDS
-from services.notifier.schedule import Failed, Outcome
-
-_logger = logging.getLogger(__name__)
+from services.notifier.schedule import Outcome
+from services.notifier.settlement import Settlement
 
 
 @dataclass
 class GroupChannel:
-    """``send`` delivers a claim once and never raises for what the receiver does. ``disabled``: the alert's type when
-    the receiver wants nothing any more."""
+    """``send`` delivers a claim once and never raises for what the receiver does."""
 
     name: str
     groups: GroupsTable
-    database: Database
     send: Callable[[GroupClaim], Awaitable[Outcome]]
-    disabled: str
-    project_id: str
+    settlement: Settlement[GroupClaim]
     capacity: int = 8
 
     async def claim(self, free: int, under_way: Collection[GroupClaim]) -> list[GroupClaim]:
@@ -51,31 +44,7 @@ class GroupChannel:
             return  # pruned since the claim, and their deliveries with them
         with telemetry.span(self.name, attributes={"receiver": str(claim.receiver_id), "attempt": claim.attempt}):
             outcome = await self.send(claim)
-        await self._settle(claim, outcome)
-
-    async def _settle(self, claim: GroupClaim, outcome: Outcome) -> None:
-        async with self.database.transaction() as unit:
-            disabled = await self.groups.settle(unit.connection, claim, outcome)
-            if disabled and isinstance(outcome, Failed):
-                raised = alert(
-                    self.disabled,
-                    severity="warning",
-                    source=self.database.source,
-                    about=str(claim.receiver_id),
-                    user_id=claim.receiver["user_id"],
-                    message=outcome.reason,
-                    project_id=self.project_id,
-                )
-                trace_id = claim.shown[0].notification.trace_id
-                unit.emit(raised.model_copy(update={"trace_id": trace_id}))
-        _logger.info(
-            "%s of %d deliveries to %s: %s",
-            self.name,
-            len(claim.ids),
-            claim.receiver_id,
-            outcome,
-            extra={"action": "group.attempted", "outcome": type(outcome).__name__.lower()},
-        )
+        await self.settlement(claim, outcome)
 
 
 def identity(claim: GroupClaim) -> str:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import asyncpg
 
+from services.notifier.adapters.grouping import WEBHOOK
 from services.notifier.adapters.notifications import COLUMNS, read
+from services.notifier.adapters.settling import Settling, hand_back
 from services.notifier.ports import Stored
-from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
+from services.notifier.schedule import Delivered, Outcome
 
 _CLAIM = """
 WITH picked AS (
@@ -35,30 +37,6 @@ UPDATE deliveries SET status = 'delivered', response_status = done.answer, last_
 FROM unnest($1::bigint[], $2::uuid[], $3::integer[]) AS done(id, token, answer)
 WHERE deliveries.id = done.id AND deliveries.lease_token = done.token
 """
-_POSTPONED = """
-UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3), response_status = $4, last_error = $5,
-    lease_token = NULL, leased_until = NULL
-WHERE id = $1 AND lease_token = $2
-"""
-_FAILED = """
-UPDATE deliveries SET status = 'failed', response_status = $3, last_error = $4, finished_at = now(),
-    lease_token = NULL, leased_until = NULL
-WHERE id = $1 AND lease_token = $2 RETURNING id
-"""
-# Two receivers' answers of 410 at once: the second waits here, before it holds rows that the first will cancel.
-_LOCK_WEBHOOK = "SELECT 1 FROM webhooks WHERE id = $1 FOR NO KEY UPDATE"
-_DISABLE = """
-UPDATE webhooks SET disabled_at = now(), disabled_reason = $2 WHERE id = $1 AND disabled_at IS NULL RETURNING id
-"""
-_CANCEL = """
-UPDATE deliveries SET status = 'cancelled', last_error = 'the webhook was disabled', finished_at = now(),
-    lease_token = NULL, leased_until = NULL
-WHERE webhook_id = $1 AND status = 'pending'
-"""
-_HAND_BACK = """
-UPDATE deliveries SET lease_token = NULL, leased_until = NULL, attempts = attempts - 1
-WHERE id = ANY($1::bigint[]) AND lease_token = $2
-"""
 
 
 @dataclass(frozen=True)
@@ -67,18 +45,27 @@ class Claimed:
 
     id: int
     token: UUID
-    webhook_id: UUID
-    webhook_user: str
+    receiver_id: UUID
+    user_id: str
     attempt: int
     url: str
     everything: bool
     keys: tuple[str, ...]
     stored: Stored
 
+    @property
+    def ids(self) -> tuple[int]:
+        return (self.id,)
+
+    @property
+    def trace_id(self) -> str:
+        return self.stored.notification.trace_id
+
 
 class DeliveriesTable:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._settling = Settling(WEBHOOK)
 
     async def claim(
         self, token: UUID, lease: float, limit: int, per_webhook: int, busy: Sequence[UUID]
@@ -89,26 +76,11 @@ class DeliveriesTable:
 
     async def settle(self, connection: asyncpg.Connection, claimed: Claimed, outcome: Outcome) -> bool:
         """Write what became of it, unless the lease has passed to another; whether the webhook was disabled now."""
-        match outcome:
-            case Delivered():
-                await self.delivered([(claimed, outcome)], connection)
-            case Postponed(wait, status, reason):
-                await connection.execute(_POSTPONED, claimed.id, claimed.token, wait, status, reason)
-            case Failed(status, reason, disable):
-                if disable:
-                    await connection.execute(_LOCK_WEBHOOK, claimed.webhook_id)
-                settled = await connection.fetchval(_FAILED, claimed.id, claimed.token, status, reason)
-                if settled is not None and disable:
-                    disabled = await connection.fetchval(_DISABLE, claimed.webhook_id, reason) is not None
-                    await connection.execute(_CANCEL, claimed.webhook_id)
-                    return disabled
-        return False
+        return await self._settling.settle(connection, claimed.ids, claimed.token, claimed.receiver_id, outcome)
 
-    async def delivered(
-        self, done: Sequence[tuple[Claimed, Delivered]], connection: asyncpg.Connection | None = None
-    ) -> None:
-        """``settle`` for many that arrived, in one statement."""
-        await (connection or self._pool).execute(
+    async def delivered(self, done: Sequence[tuple[Claimed, Delivered]]) -> None:
+        """``settle`` for many that arrived, each under a lease of its own, in one statement."""
+        await self._pool.execute(
             _DELIVERED,
             [claimed.id for claimed, _ in done],
             [claimed.token for claimed, _ in done],
@@ -118,15 +90,15 @@ class DeliveriesTable:
     async def hand_back(self, claimed: Sequence[Claimed]) -> None:
         """As if they had never been claimed."""
         for token in {one.token for one in claimed}:
-            await self._pool.execute(_HAND_BACK, [one.id for one in claimed if one.token == token], token)
+            await hand_back(self._pool, [one.id for one in claimed if one.token == token], token)
 
 
 def _claimed(row: asyncpg.Record, token: UUID) -> Claimed:
     return Claimed(
         id=row["delivery_id"],
         token=token,
-        webhook_id=row["webhook_id"],
-        webhook_user=row["webhook_user"],
+        receiver_id=row["webhook_id"],
+        user_id=row["webhook_user"],
         attempt=row["attempts"],
         url=row["url"],
         everything=row["everything"],

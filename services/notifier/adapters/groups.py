@@ -8,8 +8,9 @@ import asyncpg
 
 from services.notifier.adapters.grouping import Grouping, quiet_hours
 from services.notifier.adapters.notifications import COLUMNS, read
+from services.notifier.adapters.settling import Settling, hand_back
 from services.notifier.ports import Stored
-from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
+from services.notifier.schedule import Outcome
 from services.notifier.timing import QuietHours
 
 SHOWN = 20
@@ -38,36 +39,6 @@ FROM shared JOIN {{groups}} AS known ON known.id = group_id
 JOIN {{receivers}} AS receiver ON receiver.id = known.{{owner}}
 """
 _SHOWN = f"SELECT {COLUMNS} FROM notifications WHERE id = ANY($1::uuid[])"
-_DELIVERED = """
-UPDATE deliveries SET status = 'delivered', response_status = $3, last_error = '', finished_at = now(),
-    lease_token = NULL, leased_until = NULL
-WHERE id = ANY($1::bigint[]) AND lease_token = $2
-"""
-_POSTPONED = """
-UPDATE deliveries SET next_attempt_at = now() + make_interval(secs => $3), response_status = $4, last_error = $5,
-    lease_token = NULL, leased_until = NULL
-WHERE id = ANY($1::bigint[]) AND lease_token = $2
-"""
-_FAILED = """
-UPDATE deliveries SET status = 'failed', response_status = $3, last_error = $4, finished_at = now(),
-    lease_token = NULL, leased_until = NULL
-WHERE id = ANY($1::bigint[]) AND lease_token = $2 RETURNING id
-"""
-_HAND_BACK = """
-UPDATE deliveries SET lease_token = NULL, leased_until = NULL, attempts = attempts - 1,
-    next_attempt_at = coalesce($3::timestamptz, next_attempt_at)
-WHERE id = ANY($1::bigint[]) AND lease_token = $2
-"""
-# Two refusals for good at once: the second waits here, before it holds rows that the first will cancel.
-_LOCK = "SELECT 1 FROM {receivers} WHERE id = $1 FOR NO KEY UPDATE"
-_DISABLE = """
-UPDATE {receivers} SET disabled_at = now(), disabled_reason = $2 WHERE id = $1 AND disabled_at IS NULL RETURNING id
-"""
-_CANCEL = """
-UPDATE deliveries SET status = 'cancelled', last_error = '{disabled}', finished_at = now(),
-    lease_token = NULL, leased_until = NULL
-WHERE {of_receiver} AND status = 'pending'
-"""
 
 
 @dataclass(frozen=True)
@@ -87,6 +58,14 @@ class GroupClaim:
         return self.receiver["id"]  # type: ignore[no-any-return]
 
     @property
+    def user_id(self) -> str:
+        return self.receiver["user_id"]  # type: ignore[no-any-return]
+
+    @property
+    def trace_id(self) -> str:
+        return self.shown[0].notification.trace_id
+
+    @property
     def quiet(self) -> QuietHours | None:
         return quiet_hours(self.receiver)
 
@@ -94,9 +73,8 @@ class GroupClaim:
 class GroupsTable:
     def __init__(self, pool: asyncpg.Pool, grouping: Grouping) -> None:
         self._pool = pool
-        names = vars(grouping)
-        self._claim, self._lock = _CLAIM.format(**names), _LOCK.format(**names)
-        self._disable, self._cancel = _DISABLE.format(**names), _CANCEL.format(**names)
+        self._claim = _CLAIM.format(**vars(grouping))
+        self._settling = Settling(grouping)
 
     async def claim(self, token: UUID, lease: float, limit: int) -> list[GroupClaim]:
         """Lease what is due for ``lease`` seconds: at most ``limit`` groups, each with all that it has due."""
@@ -120,22 +98,8 @@ class GroupsTable:
 
     async def settle(self, connection: asyncpg.Connection, claim: GroupClaim, outcome: Outcome) -> bool:
         """Write what became of it, unless the lease has passed on; whether the receiver was disabled now."""
-        ids = list(claim.ids)
-        match outcome:
-            case Delivered(status):
-                await connection.execute(_DELIVERED, ids, claim.token, status)
-            case Postponed(wait, status, reason):
-                await connection.execute(_POSTPONED, ids, claim.token, wait, status, reason)
-            case Failed(status, reason, disable):
-                if disable:
-                    await connection.execute(self._lock, claim.receiver_id)
-                settled = await connection.fetch(_FAILED, ids, claim.token, status, reason)
-                if settled and disable:
-                    disabled = await connection.fetchval(self._disable, claim.receiver_id, reason) is not None
-                    await connection.execute(self._cancel, claim.receiver_id)
-                    return disabled
-        return False
+        return await self._settling.settle(connection, claim.ids, claim.token, claim.receiver_id, outcome)
 
     async def hand_back(self, claim: GroupClaim, due: datetime | None = None) -> None:
         """As if it had never been claimed; due at ``due`` if given."""
-        await self._pool.execute(_HAND_BACK, list(claim.ids), claim.token, due)
+        await hand_back(self._pool, claim.ids, claim.token, due)

@@ -1,25 +1,20 @@
 """Posts what is due to webhooks, one by one. None can crowd out the others: each has few posts under way at a time."""
 
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from services.kernel import telemetry
-from services.kernel.alerts import alert
 from services.kernel.database.pool import OUTAGE
-from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
 from services.notifier.dispatcher import LEASE_SECONDS
-from services.notifier.schedule import Delivered, Failed, Outcome
+from services.notifier.schedule import Delivered
+from services.notifier.settlement import Settlement
 from services.notifier.webhooks.bodies import single
 from services.notifier.webhooks.sender import Sender
 from services.notifier.webhooks.signing import signed_headers
 
-_logger = logging.getLogger(__name__)
-
-DISABLED = "webhook_disabled"
 UNDER_WAY = 64
 PER_WEBHOOK = 16
 PER_ROUND = 8
@@ -31,15 +26,14 @@ class WebhookChannel:
     name = "webhooks"
     capacity = UNDER_WAY
 
-    def __init__(self, deliveries: DeliveriesTable, database: Database, sender: Sender, *, project_id: str) -> None:
+    def __init__(self, deliveries: DeliveriesTable, sender: Sender, settlement: Settlement[Claimed]) -> None:
         self._deliveries = deliveries
-        self._database = database
         self._sender = sender
-        self._project_id = project_id
+        self._settle = settlement
         self._arrived: list[tuple[Claimed, Delivered]] = []
 
     async def claim(self, free: int, under_way: Collection[Claimed]) -> list[Claimed]:
-        counts = Counter(claimed.webhook_id for claimed in under_way)
+        counts = Counter(claimed.receiver_id for claimed in under_way)
         busy = [webhook for webhook, count in counts.items() if count > PER_WEBHOOK - PER_ROUND]
         return await self._deliveries.claim(uuid.uuid4(), LEASE_SECONDS, free, PER_ROUND, busy)
 
@@ -61,31 +55,9 @@ class WebhookChannel:
         notification = claimed.stored.notification
         body = single(claimed.stored, administrator=claimed.everything)
         headers = signed_headers(str(notification.id), datetime.now(UTC), body, claimed.keys)
-        with telemetry.span("webhook", attributes={"webhook": str(claimed.webhook_id), "attempt": claimed.attempt}):
+        with telemetry.span("webhook", attributes={"webhook": str(claimed.receiver_id), "attempt": claimed.attempt}):
             outcome = await self._sender.send(claimed.url, headers, body, claimed.attempt)
         if isinstance(outcome, Delivered):
             self._arrived.append((claimed, outcome))
         else:
             await self._settle(claimed, outcome)
-
-    async def _settle(self, claimed: Claimed, outcome: Outcome) -> None:
-        async with self._database.transaction() as unit:
-            disabled = await self._deliveries.settle(unit.connection, claimed, outcome)
-            if disabled and isinstance(outcome, Failed):
-                raised = alert(
-                    DISABLED,
-                    severity="warning",
-                    source=self._database.source,
-                    about=str(claimed.webhook_id),
-                    user_id=claimed.webhook_user,
-                    message=outcome.reason,
-                    project_id=self._project_id,
-                )
-                unit.emit(raised.model_copy(update={"trace_id": claimed.stored.notification.trace_id}))
-        _logger.info(
-            "delivery %d of webhook %s: %s",
-            claimed.id,
-            claimed.webhook_id,
-            outcome,
-            extra={"action": "webhooks.attempted", "outcome": type(outcome).__name__.lower()},
-        )

@@ -82,7 +82,7 @@ async def test_a_busy_webhook_leaves_room_for_others(database: Database) -> None
     crowded = await webhook_with(database, 50)
     quiet = await webhook_with(database, 1, "jun")
     claimed = await claim(database, per_webhook=4)
-    assert sorted(one.webhook_id == quiet for one in claimed) == [False] * 4 + [True]
+    assert sorted(one.receiver_id == quiet for one in claimed) == [False] * 4 + [True]
     assert await claim(database, busy=(crowded,)) == []
 
 
