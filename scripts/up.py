@@ -9,7 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
+from scripts.embedded.emulator import EmulatorUnavailable
 from scripts.embedded.platform import Options, PlatformError, broker_emulator, running
+from scripts.embedded.postgres import PostgresUnavailable
 from scripts.services import SERVICES
 
 FIRST_PORT = 8080
@@ -38,7 +40,7 @@ def main() -> int:
             print("Ctrl-C stops everything.", flush=True)
             stop.wait()
             print("draining ...", flush=True)
-    except PlatformError as error:
+    except (PlatformError, EmulatorUnavailable, PostgresUnavailable) as error:
         print(error, file=sys.stderr)
         return 1
     print("stopped")

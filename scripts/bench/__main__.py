@@ -28,7 +28,7 @@ def _creating() -> dict[str, Any]:
 
 def _brokers() -> dict[str, Any]:
     from scripts.bench import brokers
-    from scripts.emulators.pubsub import EmulatorUnavailable
+    from scripts.embedded.emulator import EmulatorUnavailable
 
     measured: dict[str, Any] = {"embedded": brokers.measure_embedded(8_000, 3)}
     try:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from contracts.jobs import JobProgressed, JobType
 from contracts.manifest import Subscription
+from scripts.embedded.emulator import EmulatorUnavailable
 from scripts.embedded.postgres import PostgresServer
-from scripts.emulators.pubsub import HOST_VARIABLE, EmulatorUnavailable, emulator
+from scripts.emulators.pubsub import HOST_VARIABLE, emulator
 from services.kernel.messaging.envelope import Envelope, seal
 
 SUBSCRIPTION = Subscription(JobProgressed, "bench")

@@ -80,7 +80,7 @@ def measure(tables: int = 200, changed: int = 10) -> dict[str, Any]:
     """Figures of three runs: ``first``, ``nothing_changed`` and ``some_changed``, of which ``changed`` tables had.
 
     Raises:
-        BigQueryUnavailable, StorageUnavailable: an emulator does not start.
+        EmulatorUnavailable: an emulator does not start.
         RuntimeError: a table could not be refreshed.
     """
     with contextlib.ExitStack() as stack:

@@ -30,9 +30,10 @@ import httpx
 from scripts.chaos import checks
 from scripts.chaos.faults import Saboteur
 from scripts.chaos.strays import Strays
+from scripts.embedded.emulator import EmulatorUnavailable
 from scripts.embedded.platform import PROJECT, Options, Platform, running, temporary_directory
 from scripts.embedded.stand_in import EFFECTS
-from scripts.emulators.pubsub import EmulatorUnavailable, PubSubEmulator, emulator
+from scripts.emulators.pubsub import PubSubEmulator, emulator
 from services.kernel.database.pool import OUTAGE
 from services.kernel.messaging.broker import Broker
 

@@ -79,7 +79,8 @@ class Platform:
         """Bring everything up and wait until every service is ready.
 
         Raises:
-            PlatformError: something did not become ready; its log's end is in the message.
+            PlatformError, EmulatorUnavailable, PostgresUnavailable: something did not become ready; its log's end is in
+                the message.
         """
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:

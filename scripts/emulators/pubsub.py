@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from scripts.embedded.emulator import EmulatorUnavailable
+from scripts.embedded.ports import free_port
+
 JAR_VARIABLE = "PUBSUB_EMULATOR_JAR"
 HOST_VARIABLE = "PUBSUB_EMULATOR_HOST"
 """What Google's clients read to find an emulator."""
@@ -31,10 +34,6 @@ _INSTALL = (
     "install it with `gcloud components install pubsub-emulator` or `apt-get install "
     f"google-cloud-cli-pubsub-emulator` (and Java 17), or point {JAR_VARIABLE} at the jar"
 )
-
-
-class EmulatorUnavailable(RuntimeError):
-    """The emulator cannot run here; the message says what to do."""
 
 
 class PubSubEmulator:
@@ -73,7 +72,7 @@ def emulator(port: int = 0) -> Iterator[PubSubEmulator]:
         EmulatorUnavailable: the jar or Java is missing, or it did not start.
     """
     command = [_java(), "-Xms64m", "-Xmx1g", "-jar", str(find_jar()), "--host=127.0.0.1"]
-    chosen = port or _free_port()
+    chosen = port or free_port()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             ["sh", "-c", _ORPHANED_ENDS, "sh", *command, f"--port={chosen}"],
@@ -122,12 +121,6 @@ def _java() -> str:
     if java is None:
         raise EmulatorUnavailable("the Pub/Sub emulator needs Java 17, and there is no `java` on the path")
     return java
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from scripts.emulators.pubsub import HOST_VARIABLE, EmulatorUnavailable, PubSubEmulator, emulator
+from scripts.embedded.emulator import EmulatorUnavailable
+from scripts.emulators.pubsub import HOST_VARIABLE, PubSubEmulator, emulator
 
 
 @pytest.fixture(scope="session")
