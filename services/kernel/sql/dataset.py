@@ -173,6 +173,14 @@ def render_literal(value: Value) -> str:
     return f"'{text}'::DOUBLE" if isinstance(value, float) else f"'{text}'"
 
 
+def bindable(value: Value, column: Column) -> Value:
+    """``value`` as a parameter of ``column``'s type that means what its literal does: the binding would shift a time
+    with an offset to UTC where the column has none, and carry hours over into days."""
+    if isinstance(value, timedelta) or (isinstance(value, datetime) and value.tzinfo and column.type == "TIMESTAMP"):
+        return encode_value(value)
+    return value
+
+
 def encode_value(value: Value) -> Any:
     """The JSON form of one value (see Dataset.to_json)."""
     if value is None or isinstance(value, bool | int | str):

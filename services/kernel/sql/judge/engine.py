@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from services.kernel.sql.dataset import Row, Value, encode_value, render_literal
+from services.kernel.sql.dataset import Row, Value, bindable, render_literal
 from services.kernel.sql.judge.batch import FIRST, SLOT, STOP, BatchQuery, batch_statement, rows_by_slot
 from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.instances import Instance
@@ -24,11 +24,10 @@ from services.kernel.sql.schema import quote_identifier
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from duckdb import DuckDBPyConnection, Statement
+    from duckdb import Appender, DuckDBPyConnection, Statement
 
 _POLL_SECONDS = 0.05
 _MOST_ROWS = 100_000
-_COLUMNWISE_ROWS = 16
 
 
 class TooManyRows(Exception):
@@ -69,7 +68,8 @@ class InstanceEngine:
         self._watchdog = Watchdog(self.connection)
         self._selected: int | None = None
         self._parsed: dict[str, Statement] = {}
-        self._filled: list[str] = []  # tables that hold rows
+        self._appenders: dict[str, Appender] = {}
+        self._filled: list[str] = []  # tables that may hold rows
         self._create()
 
     def __enter__(self) -> InstanceEngine:
@@ -124,39 +124,30 @@ class InstanceEngine:
         """Replaces what is loaded; instance n goes to slot n. Returns the slots that satisfy every CHECK."""
         statements = [_slots_statement(0, len(instances))]
         statements += [f"TRUNCATE {name}" for name in self._filled]
-        columnwise, filled = [], []
+        self.connection.execute(";".join(statements))
+        self._filled = []
         for layout in self._layout.tables:
             rows = [
                 (slot, row) for slot, instance in enumerate(instances) for row in instance.get(layout.table.name, ())
             ]
             if rows:
-                filled.append(self._names[layout.table.name])
-            if len(rows) >= _COLUMNWISE_ROWS and layout.scalar:
-                columnwise.append((layout, rows))
-            elif rows:
-                statements.append(self._insert_of(layout, rows))
-        self._filled = filled
-        self.connection.execute(";".join(statements))
-        for layout, rows in columnwise:
-            self._insert_columns(layout, rows)
+                self._append(layout, rows)
         return set(range(len(instances))) - self._broken_checks()
 
-    def _insert_of(self, layout: TableLayout, rows: Sequence[tuple[int, Row]]) -> str:
-        names = [column.name for column in layout.varied]
-        values = (f"({slot}{''.join(', ' + render_literal(row.get(name)) for name in names)})" for slot, row in rows)
-        return f"INSERT INTO {self._names[layout.table.name]} VALUES {', '.join(values)}"
-
-    def _insert_columns(self, layout: TableLayout, rows: Sequence[tuple[int, Row]]) -> None:
-        """As texts that the engine casts: a literal costs it twenty times as much to read."""
-        parameters: list[list[object]] = [[slot for slot, _ in rows]]
-        parameters += [[_text_of(row.get(column.name)) for _, row in rows] for column in layout.varied]
-        taken = ", ".join(f"unnest(${n}::VARCHAR[]) AS c{n}" for n in range(2, len(parameters) + 1))
-        cast = "".join(f", CAST(c{n} AS {column.type})" for n, column in enumerate(layout.varied, start=2))
-        sql = (
-            f"INSERT INTO {self._names[layout.table.name]} SELECT c1{cast}"
-            f" FROM (SELECT unnest($1::INTEGER[]) AS c1{', ' + taken if taken else ''})"
-        )
-        self.connection.execute(self._statement(sql), parameters)
+    def _append(self, layout: TableLayout, rows: Sequence[tuple[int, Row]]) -> None:
+        """By an appender: a literal statement costs the engine ten times as much to read."""
+        name = self._names[layout.table.name]
+        appender = self._appenders.get(name)
+        if appender is None:
+            appender = self._appenders[name] = self.connection.appender(name)
+        self._filled.append(name)
+        values = [[bindable(row.get(column.name), column) for _, row in rows] for column in layout.varied]
+        try:
+            appender.append_rows(zip([slot for slot, _ in rows], *values, strict=True))
+            appender.flush()
+        except Exception:
+            appender.clear()  # or the next flush would bring the rows that were buffered before the bad one
+            raise
 
     def _broken_checks(self) -> set[int]:
         broken: set[int] = set()
@@ -209,10 +200,6 @@ class InstanceEngine:
                 return sql
             self._parsed[sql] = parsed = statements[0]
         return parsed
-
-
-def _text_of(value: Value) -> str | None:
-    return None if value is None else str(encode_value(value))
 
 
 def _slots_statement(first: int, stop: int) -> str:

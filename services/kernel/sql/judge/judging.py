@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Self
 
 import duckdb
@@ -15,7 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from services.kernel.sql.clauses import clause_scores
-from services.kernel.sql.compare import compare
+from services.kernel.sql.compare import ResultRow, compare
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, may_be_same, same_query
 from services.kernel.sql.judge.deadline import Deadline, PassedLimit
@@ -190,7 +192,8 @@ class _Judgement:
         if run.error is not None:
             verdict = self._report.verdict("different", "candidate_fails", "dataset", detail=_message(run))
             return self._scored(verdict)
-        return self._different(engine, layout, instances[worst], standing, "dataset") or self._accepted("dataset")
+        decided = self._different(engine, layout, instances[worst], standing, "dataset", _telling(run))
+        return decided or self._accepted("dataset")
 
     def _undecided(self, found: Found) -> Verdict:
         """No difference that could be shown: unless nothing ran at all, the answer is accepted."""
@@ -208,13 +211,22 @@ class _Judgement:
         )
 
     def _different(
-        self, engine: InstanceEngine, layout: Layout, instance: Instance, standing: Standing, method: Method
+        self,
+        engine: InstanceEngine,
+        layout: Layout,
+        instance: Instance,
+        standing: Standing,
+        method: Method,
+        telling: Sequence[ResultRow] = (),
     ) -> Verdict | None:
-        """None where the optimized engine agrees on this data: not a difference that anyone could repeat."""
+        """None where the optimized engine agrees on this data: not a difference that anyone could repeat.
+
+        ``telling``: rows of the results that show the difference, where they are known.
+        """
         deadline = self._deadline.later(_LEAST_SECONDS)
         differing = Differing(engine, self._pair, standing, deadline)
-        smallest = Minimiser(layout, differing, Deadline.after(0.75 * deadline.remaining)).run(instance)
-        verified = self._verified(layout, smallest, standing) or self._verified(layout, instance, standing)
+        stages = Minimiser(layout, differing, Deadline.after(0.75 * deadline.remaining)).run(instance, telling)
+        verified = next(filter(None, (self._verified(layout, stage, standing) for stage in stages)), None)
         if verified is None:
             return None
         instance, run = verified
@@ -278,6 +290,15 @@ def _counterexample(instance: Instance, run: Run, *, by_chance: bool) -> Counter
     if run.expected is None or run.actual is None or run.difference is None:
         raise ValueError("a counterexample needs both results and their difference")
     return Counterexample(Dataset(instance, "counterexample"), run.expected, run.actual, run.difference, by_chance)
+
+
+def _telling(run: Run) -> list[ResultRow]:
+    """The rows that differ, one of each result in turn; of rows out of order the one that belongs there first."""
+    if run.difference is None or run.expected is None:
+        return []
+    difference = run.difference
+    missing = difference.missing or run.expected.rows[(place := difference.position or 0) : place + 1]
+    return [row for pair in zip_longest(missing, difference.extra) for row in pair if row is not None]
 
 
 def _projected(dataset: Dataset, layout: Layout) -> Instance:

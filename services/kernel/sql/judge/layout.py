@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from services.kernel.sql.dataset import Value
-from services.kernel.sql.judge.conversion import family_of
 from services.kernel.sql.judge.domains import Domain, DomainBuilder
 from services.kernel.sql.judge.hints import BaseColumn, Hints
 from services.kernel.sql.schema import Column, ForeignKey, Schema, Table
@@ -29,11 +28,6 @@ class TableLayout:
     keys: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
     climbs: tuple[tuple[str, str], ...] = ()
-
-    @cached_property
-    def scalar(self) -> bool:
-        """Whether no value is a list, a struct or a map."""
-        return not any(column.type.endswith(("]", ")")) and family_of(column) == "other" for column in self.varied)
 
 
 @dataclass(frozen=True)
