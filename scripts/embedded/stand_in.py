@@ -12,16 +12,13 @@ import random
 
 import uvloop
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
-from services.kernel.assembly import lay_foundation, mount_push
+from contracts.jobs import JobCancelled, JobType
+from services.kernel.assembly import lay_foundation
 from services.kernel.database.unit_of_work import UnitOfWork
 from services.kernel.errors import PermanentError, TransientError
 from services.kernel.http import add_health, create_app
 from services.kernel.jobs.context import PROGRESS_INTERVAL_SECONDS, JobContext, JobResult
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
-from services.kernel.messaging.consumer import Consumer, Route
-from services.kernel.runtime import Service
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.settings import ServiceSettings
 
 NAME = "grader"
@@ -43,23 +40,11 @@ async def main() -> None:
         return await _obey(context, settings.stand_in_seconds)
 
     foundation = await lay_foundation(NAME, settings)
-    database, broker = foundation.database, foundation.broker
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    route = JobRoute(by_message[JobRequested], {JobType.GRADING: work}, concurrency=CONCURRENCY)
     app = create_app("Stand-in worker", "Benchmarks and chaos only")
-    add_health(app, database.ping)
-    consumers = [Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database)]
-    workers = [Worker(route, broker, database)]
-    mount_push(app, settings, [*consumers, *workers])
-    await Service(
-        name=NAME,
-        settings=settings,
-        database=database,
-        broker=broker,
-        consumers=consumers,
-        workers=workers,
-        app=app,
-    ).run()
+    add_health(app, foundation.database.ping)
+    consumers = foundation.consumers({JobCancelled: remember_cancellation})
+    worker = foundation.worker({JobType.GRADING: work}, concurrency=CONCURRENCY)
+    await foundation.service(app, consumers, [worker]).run()
 
 
 async def _obey(context: JobContext, seconds: float) -> JobResult:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.jobs import JobCancelled, JobType
 from contracts.problems import ProblemPublished
 from services.assistant.adapters.opinions import BatchedOpinions
 from services.assistant.adapters.questions import PostgresQuestions, keeping
@@ -24,17 +22,16 @@ from services.assistant.sandboxed import TASKS, Sandboxed
 from services.assistant.settings import AssistantSettings
 from services.assistant.triage.handler import Triage, triage
 from services.assistant.triage.taxonomy import SHIPPED, Taxonomy, load_all
-from services.kernel.assembly import Foundation, lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.base_sets import BaseSets
 from services.kernel.errors import ConfigurationError
 from services.kernel.http import add_health, create_app
 from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.context import JobHandler
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.llm.assembly import open_models
 from services.kernel.llm.quota_api import add_quota
 from services.kernel.llm.router import ModelRouter
-from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.runtime import Service
@@ -53,7 +50,7 @@ async def build(settings: AssistantSettings) -> Service:
     """
     taxonomies = _taxonomies(settings)
     foundation = await lay_foundation(NAME, settings)
-    database, broker = foundation.database, foundation.broker
+    database = foundation.database
     models = open_models(settings, database)
     corrections, questions = PostgresCorrections(database), PostgresQuestions(database)
     classifiers = ServedClassifiers(
@@ -73,23 +70,19 @@ async def build(settings: AssistantSettings) -> Service:
         JobType.TRIAGE: partial(triage, ports=triage_ports),
         **_on_data(settings, data, models.router),
     }
-    worker, consumers = _listeners(settings, foundation, handlers, questions)
+    worker = foundation.worker(handlers, concurrency=settings.worker_concurrency)
+    consumers = foundation.consumers({ProblemPublished: keeping(questions), JobCancelled: remember_cancellation})
     app = create_app("QueryCraft assistant", "Sorts requests, answers questions with SQL, speeds up queries.",
                      max_body=MAX_PUSH_BYTES)  # fmt: skip
     verifier = TokenVerifier(settings)
     add_health(app, database.ping)
     add_quota(app, models, verifier)
     add_triage(app, taxonomies, corrections, verifier, classifiers.wake)
-    mount_push(app, settings, [*consumers, worker])
-    return Service(
-        NAME,
-        settings,
-        database,
-        broker,
-        consumers=consumers,
-        workers=[worker],
+    return foundation.service(
+        app,
+        consumers,
+        [worker],
         background=[classifiers.keep_current, partial(_keep_warm, data.pool)],
-        app=app,
         on_close=[opinions.close, models.close, data.pool.close, data.objects.close, data.metadata.close],
     )
 
@@ -136,22 +129,6 @@ def _on_data(settings: AssistantSettings, data: _Data, router: ModelRouter) -> d
         JobType.ANALYSIS: partial(analyse, ports=analysis),
         JobType.OPTIMIZATION: partial(optimize_query, ports=optimization),
     }
-
-
-def _listeners(
-    settings: AssistantSettings,
-    foundation: Foundation,
-    handlers: Mapping[str, JobHandler],
-    questions: PostgresQuestions,
-) -> tuple[Worker, list[Consumer]]:
-    database, broker, project = foundation.database, foundation.broker, settings.google_cloud_project
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    route = JobRoute(by_message[JobRequested], handlers, concurrency=settings.worker_concurrency)
-    consumers = [
-        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
-        for message, handler in ((ProblemPublished, keeping(questions)), (JobCancelled, remember_cancellation))
-    ]
-    return Worker(route, broker, database, project_id=project), consumers
 
 
 async def _keep_warm(pool: SandboxPool) -> None:

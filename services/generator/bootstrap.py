@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.jobs import JobCancelled, JobType
 from contracts.metadata import MetadataRefreshed
 from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.composing import compose
@@ -18,16 +17,15 @@ from services.generator.handlers import Generation, forget_table, generate_probl
 from services.generator.models.composer import ModelComposer
 from services.generator.models.tips import ModelTips
 from services.generator.settings import GeneratorSettings
-from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
 from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.context import JobContext, JobHandler
 from services.kernel.jobs.launcher import ChildProcessLauncher, CloudRunLauncher, hand_over
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.llm.assembly import Models, open_models
 from services.kernel.llm.quota_api import add_quota
-from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.runtime import Service
@@ -43,45 +41,30 @@ async def build(settings: GeneratorSettings, *, launched: bool = False) -> Servi
         OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role.
     """
     foundation = await lay_foundation(NAME, settings)
-    database, broker = foundation.database, foundation.broker
+    database = foundation.database
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
     cache = VersionedStorage(settings.gcs_bucket, settings.google_cloud_project)
     tables = CachedCompanyTables(MetadataCache(cache))
     models = open_models(settings, database)
     launcher = None if launched else _launcher(settings)
     pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    route = JobRoute(
-        by_message[JobRequested],
+    worker = foundation.worker(
         _handlers(settings, database, objects, tables, models, pass_on),
         concurrency=settings.worker_concurrency,
         time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
     )
-    project = settings.google_cloud_project
-    worker = Worker(route, broker, database, project_id=project)
-    routes = [
-        Route(by_message[JobCancelled], remember_cancellation),
-        Route(by_message[MetadataRefreshed], partial(forget_table, expire=tables.expire)),
-    ]
-    consumers = [Consumer(taken, broker, database, project_id=project) for taken in routes]
+    forget = partial(forget_table, expire=tables.expire)
+    consumers = foundation.consumers({JobCancelled: remember_cancellation, MetadataRefreshed: forget})
     app = create_app(
         "QueryCraft generator",
         "Makes practice problems and tips as jobs; this door is for operations.",
         max_body=MAX_PUSH_BYTES,
     )
-
     add_health(app, database.ping)
     add_quota(app, models, TokenVerifier(settings))
-    mount_push(app, settings, [*consumers, worker])
-    return Service(
-        NAME,
-        settings,
-        database,
-        broker,
-        consumers=consumers,
-        workers=[worker],
-        app=app,
-        on_close=[*([launcher.close] if launcher else []), models.close, objects.close, cache.close],
+    closing = [models.close, objects.close, cache.close]
+    return foundation.service(
+        app, consumers, [worker], on_close=closing if launcher is None else [launcher.close, *closing]
     )
 
 

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.jobs import JobCancelled, JobType
 from contracts.problems import ProblemPublished
 from services.grader.adapters.bigquery import BigQueryEngine
 from services.grader.adapters.model_wording import ModelWording
@@ -20,16 +19,15 @@ from services.grader.adapters.submissions import PostgresSubmissions
 from services.grader.handlers import Grading, grade, keeping
 from services.grader.ports import Judge
 from services.grader.settings import GraderSettings
-from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.base_sets import BaseSets
 from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
 from services.kernel.http import add_health, create_app
 from services.kernel.identity import TokenVerifier
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.llm.assembly import open_models
 from services.kernel.llm.quota_api import add_quota
-from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.push import MAX_PUSH_BYTES
 from services.kernel.runtime import Service
 from services.kernel.sql.sandbox.pool import SandboxPool
@@ -41,7 +39,7 @@ NAME = "grader"
 async def build(settings: GraderSettings) -> Service:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     foundation = await lay_foundation(NAME, settings)
-    database, broker = foundation.database, foundation.broker
+    database = foundation.database
     objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
     # Every grading job may wait in line for a sandbox: jobs are what is limited, not the line.
     pool = SandboxPool(settings.sandbox_size, max_waiting=settings.worker_concurrency, tasks=TASKS)
@@ -56,34 +54,18 @@ async def build(settings: GraderSettings) -> Service:
         wording=wording,
         patience=settings.unknown_problem_seconds,
     )
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    route = JobRoute(
-        by_message[JobRequested],
-        {JobType.GRADING: partial(grade, ports=ports)},
-        concurrency=settings.worker_concurrency,
-    )
-    project = settings.google_cloud_project
-    worker = Worker(route, broker, database, project_id=project)
-    consumers = [
-        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
-        for message, handler in ((ProblemPublished, keeping(problems)), (JobCancelled, remember_cancellation))
-    ]
+    worker = foundation.worker({JobType.GRADING: partial(grade, ports=ports)}, concurrency=settings.worker_concurrency)
+    consumers = foundation.consumers({ProblemPublished: keeping(problems), JobCancelled: remember_cancellation})
     app = create_app(
         "QueryCraft grader", "Judges answers as jobs; this door is for operations.", max_body=MAX_PUSH_BYTES
     )
-
     add_health(app, database.ping)
     add_quota(app, models, TokenVerifier(settings))
-    mount_push(app, settings, [*consumers, worker])
-    return Service(
-        NAME,
-        settings,
-        database,
-        broker,
-        consumers=consumers,
-        workers=[worker],
+    return foundation.service(
+        app,
+        consumers,
+        [worker],
         background=[partial(_keep_warm, pool)],
-        app=app,
         on_close=[wording.close, models.close, pool.close, objects.close, *([engine.close] if engine else [])],
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
+from contracts.jobs import JobCancelled, JobType
 from contracts.problems import ProblemPublished
 from contracts.submissions import SubmissionGraded
 from services.insights.adapters.models import Models
@@ -18,11 +17,10 @@ from services.insights.jobs.handlers import Jobs, prediction, report
 from services.insights.learners import Learners
 from services.insights.rebuilding import rebuild_all
 from services.insights.settings import InsightsSettings
-from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.database.pool import open_pool
 from services.kernel.database.unit_of_work import Database
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
-from services.kernel.messaging.consumer import Consumer, Handler, Route
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
 
@@ -32,48 +30,27 @@ NAME = "insights"
 async def build(settings: InsightsSettings) -> Service:
     """Raises OSError, asyncpg.PostgresError: the database cannot be reached or refuses the role."""
     foundation = await lay_foundation(NAME, settings)
-    database, broker = foundation.database, foundation.broker
-    project = settings.google_cloud_project
-    objects = GoogleCloudStorage(settings.dataset_bucket, project)
+    database = foundation.database
+    objects = GoogleCloudStorage(settings.dataset_bucket, settings.google_cloud_project)
     models = Models(database, objects)
     projection = PostgresProjection(models, settings.time_zone)
     catalogues = Catalogues(database, models)
     insights = Insights(catalogues, Learners(database), settings.time_zone)
     jobs = Jobs(insights, models, projection, objects, settings.dataset_bucket, settings.time_zone, settings.policy)
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    worker = Worker(
-        JobRoute(
-            by_message[JobRequested],
-            {JobType.PREDICTION: partial(prediction, ports=jobs), JobType.REPORT: partial(report, ports=jobs)},
-            concurrency=settings.worker_concurrency,
-            time_limit=settings.time_limit_seconds,
-        ),
-        broker,
-        database,
-        project_id=project,
+    worker = foundation.worker(
+        {JobType.PREDICTION: partial(prediction, ports=jobs), JobType.REPORT: partial(report, ports=jobs)},
+        concurrency=settings.worker_concurrency,
+        time_limit=settings.time_limit_seconds,
     )
-    handling: dict[type, Handler] = {
-        ProblemPublished: keeping(projection),
-        SubmissionGraded: following(projection),
-        JobCancelled: remember_cancellation,
-    }
-    consumers = [
-        Consumer(Route(by_message[message], handler), broker, database, project_id=project)
-        for message, handler in handling.items()
-    ]
+    consumers = foundation.consumers(
+        {
+            ProblemPublished: keeping(projection),
+            SubmissionGraded: following(projection),
+            JobCancelled: remember_cancellation,
+        }
+    )
     app = build_app(insights, settings, database.ping)
-    mount_push(app, settings, [*consumers, worker])
-    return Service(
-        NAME,
-        settings,
-        database,
-        broker,
-        consumers=consumers,
-        workers=[worker],
-        background=[catalogues.run],
-        app=app,
-        on_close=[objects.close],
-    )
+    return foundation.service(app, consumers, [worker], background=[catalogues.run], on_close=[objects.close])
 
 
 async def rebuild(settings: InsightsSettings) -> int:

@@ -18,9 +18,9 @@ from services.intake.estimates import Estimates
 from services.intake.reaper import Patience, Reaper
 from services.intake.settings import IntakeSettings
 from services.intake.watch import Watch
-from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.loops import every
-from services.kernel.messaging.consumer import Consumer, Handler, Route
+from services.kernel.messaging.consumer import Handler
 from services.kernel.runtime import Background, Service
 
 NAME = "intake"
@@ -53,20 +53,14 @@ async def build(settings: IntakeSettings) -> Service:
         for worker in manifest.WORKERS:
             dispatcher.created(worker)
 
-    handling: dict[type[Message], tuple[Handler, AfterCommit]] = {
-        JobProgressed: (handlers.job_progressed, moved),
-        JobSucceeded: (handlers.job_succeeded, moved),
-        JobFailed: (handlers.job_failed, moved),
-        ScheduleDue: (handlers.ScheduledJobs(creation).due, scheduled),
+    reported: dict[type[Message], Handler] = {
+        JobProgressed: handlers.job_progressed,
+        JobSucceeded: handlers.job_succeeded,
+        JobFailed: handlers.job_failed,
     }
     consumers = [
-        Consumer(
-            Route(subscription, *handling[subscription.message]),
-            foundation.broker,
-            database,
-            project_id=settings.google_cloud_project,
-        )
-        for subscription in manifest.subscriptions_of(NAME)
+        *foundation.consumers(reported, moved),
+        *foundation.consumers({ScheduleDue: handlers.ScheduledJobs(creation).due}, scheduled),
     ]
     sweep = partial(housekeeping.sweep, database.pool, settings.job_retention_days)
     background: list[Background] = [
@@ -78,14 +72,4 @@ async def build(settings: IntakeSettings) -> Service:
     ]
     if settings.run_clock:
         background.append(Clock(database).run)
-    app = build_app(door, settings, database.ping)
-    mount_push(app, settings, consumers)
-    return Service(
-        NAME,
-        settings,
-        database,
-        foundation.broker,
-        consumers=consumers,
-        background=background,
-        app=app,
-    )
+    return foundation.service(build_app(door, settings, database.ping), consumers, background=background)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from contracts import manifest
-from contracts.jobs import JobCancelled, JobRequested, JobType
-from services.kernel.assembly import lay_foundation, mount_push
+from contracts.jobs import JobCancelled, JobType
+from services.kernel.assembly import lay_foundation
 from services.kernel.identity import TokenVerifier
 from services.kernel.jobs.launcher import ChildProcessLauncher, CloudRunLauncher, hand_over
-from services.kernel.jobs.worker import JobRoute, Worker, remember_cancellation
+from services.kernel.jobs.worker import remember_cancellation
 from services.kernel.llm.assembly import open_models
-from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.messaging.oidc import OidcVerifier, TrustEveryone, Verifier
 from services.kernel.messaging.replayer import Replayer
 from services.kernel.metadata_cache import VersionedStorage
@@ -41,7 +39,7 @@ async def build(settings: MetadataSettings, *, launched: bool = False) -> Servic
     """
     scope = settings.scope
     foundation = await lay_foundation(NAME, settings)
-    database, broker, project = foundation.database, foundation.broker, settings.google_cloud_project
+    database, project = foundation.database, settings.google_cloud_project
     models = open_models(settings, database)
     objects = VersionedStorage(settings.gcs_bucket, project)
     warehouse = _warehouse(settings)
@@ -53,30 +51,22 @@ async def build(settings: MetadataSettings, *, launched: bool = False) -> Servic
     reconciler = Reconciler(ports, Terms(concurrency, timedelta(hours=settings.max_age_hours)))
     launcher = None if launched else _launcher(settings)
     pass_on = None if launcher is None else partial(hand_over, launcher=launcher, service=NAME)
-    by_message = {subscription.message: subscription for subscription in manifest.subscriptions_of(NAME)}
-    route = JobRoute(
-        by_message[JobRequested],
+    worker = foundation.worker(
         {JobType.METADATA_REFRESH: partial(refresh_metadata, ports=Refreshing(reconciler, scope, pass_on))},
         concurrency=settings.worker_concurrency,
         time_limit=settings.long_time_limit_seconds if launched else settings.time_limit_seconds,
     )
-    worker = Worker(route, broker, database, project_id=project)
-    consumers = [Consumer(Route(by_message[JobCancelled], remember_cancellation), broker, database, project_id=project)]
+    consumers = foundation.consumers({JobCancelled: remember_cancellation})
     tokens = TokenVerifier(settings)
     door = EventDoor(hints, database, scope, settings.debounce_seconds, _event_verifiers(settings), tokens, project)
     app = build_app(Parts(reconciler, cache, hints, feedback, door, scope, tokens, settings.time_limit_seconds))
-    mount_push(app, settings, [*consumers, worker])
     hint_worker = HintWorker(reconciler, hints, database, scope, settings.debounce_seconds, project)
     closing = [models.close, objects.close, warehouse.close]
-    return Service(
-        NAME,
-        settings,
-        database,
-        broker,
-        consumers=consumers,
-        workers=[worker],
+    return foundation.service(
+        app,
+        consumers,
+        [worker],
         background=[partial(follow_hints, hint_worker), Replayer(database.pool, {SUBSCRIPTION: door}).run],
-        app=app,
         on_close=closing if launcher is None else [launcher.close, *closing],
     )
 

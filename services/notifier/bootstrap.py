@@ -6,10 +6,9 @@ from functools import partial
 
 from contracts import manifest
 from contracts.message import Message
-from services.kernel.assembly import lay_foundation, mount_push
+from services.kernel.assembly import lay_foundation
 from services.kernel.database.unit_of_work import Database
 from services.kernel.loops import every
-from services.kernel.messaging.consumer import Consumer, Route
 from services.kernel.runtime import Background, Service
 from services.notifier.adapters.deliveries import DeliveriesTable
 from services.notifier.adapters.delivery_log import OF_SUBSCRIPTION, OF_WEBHOOK, DeliveryLog
@@ -65,26 +64,13 @@ async def build(settings: NotifierSettings) -> Service:
         webhooks_due()
         mail.due()
 
-    handler = notifying(record, project)
-    consumers = [
-        Consumer(
-            Route(subscription, handler, after_commit=committed),
-            foundation.broker,
-            database,
-            project_id=project,
-        )
-        for subscription in manifest.subscriptions_of(NAME)
-    ]
+    told_of = [subscription.message for subscription in manifest.subscriptions_of(NAME)]
+    consumers = foundation.consumers(dict.fromkeys(told_of, notifying(record, project)), committed)
     log = DeliveryLog(database.pool, OF_WEBHOOK)
     parts = Parts(notifications, hub, WebhooksTable(database.pool), log, mail, webhooks_due)
-    app = build_app(settings, parts)
-    mount_push(app, settings, consumers)
-    return Service(
-        NAME,
-        settings,
-        database,
-        foundation.broker,
-        consumers=consumers,
+    return foundation.service(
+        build_app(settings, parts),
+        consumers,
         background=[
             hub.run,
             posts.run,
@@ -92,7 +78,6 @@ async def build(settings: NotifierSettings) -> Service:
             partial(_prune, notifications, settings.notification_retention_days),
             *mail_loops,
         ],
-        app=app,
         on_close=[sender.close],
     )
 

@@ -36,6 +36,7 @@ OUTAGE_PAUSE_SECONDS = 1.0
 
 Handler = Callable[[Any, UnitOfWork], Awaitable[None]]
 """``async def handle(message, unit)``: effects on ``unit.connection``, messages through ``unit.emit``."""
+AfterCommit = Callable[[Sequence[Message]], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Route:
 
     subscription: Subscription
     handler: Handler
-    after_commit: Callable[[Sequence[Message]], None] | None = None
+    after_commit: AfterCommit | None = None
 
     @property
     def handler_name(self) -> str:
