@@ -82,17 +82,20 @@ def _answer(base: duckdb.DuckDBPyConnection, sql: str, max_rows: int) -> tuple[R
     return result, time.perf_counter() - began
 
 
-def judged_alone(base: duckdb.DuckDBPyConnection, request: JudgeRequest, verdict: Verdict) -> Verdict:
+def shrunk(base: duckdb.DuckDBPyConnection, request: JudgeRequest) -> Verdict | None:
     """The judge on the base data set itself: it shrinks the difference to a few rows and says where it comes from.
 
-    A base data set too large for that decides the verdict without a small example.
+    None where that shows no difference, or the base data set is too large.
     """
-    tables = {table.name: _rows(base, table.name) for table in request.schema.tables}
-    dataset = Dataset(tables, "base")
-    if dataset.row_count <= _BASE_ROWS_TO_MINIMISE:
-        shrunk = judge(replace(request, datasets=(dataset,), search=False))
-        if shrunk.outcome == "different":
-            return replace(shrunk, datasets=(*shrunk.datasets, *verdict.datasets), instances=verdict.instances)
+    dataset = Dataset({table.name: _rows(base, table.name) for table in request.schema.tables}, "base")
+    if dataset.row_count > _BASE_ROWS_TO_MINIMISE:
+        return None
+    verdict = judge(replace(request, datasets=(dataset,), search=False))
+    return verdict if verdict.outcome == "different" else None
+
+
+def without_example(verdict: Verdict) -> Verdict:
+    """A base data set decides the verdict even where nothing small shows what it did."""
     return replace(verdict, outcome="different", reason="base", method="dataset", score=0.5)
 
 

@@ -57,25 +57,30 @@ def _judged(request: JudgeRequest, base: duckdb.DuckDBPyConnection | None, max_r
     if told is not None and (told.counterexample is not None or told.method == "same_tree"):
         return told
     on_base = base_runs.NO_BASE if base is None else base_runs.run(base, request, max_rows)
-    if on_base.differs:  # what is left to find is a smaller data set than the base
+    if base is not None and on_base.differs:
+        shrunk = base_runs.shrunk(base, request)
+        if shrunk is not None:
+            return shrunk if told is None else _beside(told, shrunk)
         request = replace(request, budget_ms=min(request.budget_ms, _SMALLER_BUDGET_MS))
     if told is not None and told.outcome == "equivalent":
         verdict = _beside(told, judge(replace(request, datasets=())))
     else:
         verdict = judge(request)
     _check_decided(verdict)
-    if base is not None and on_base.differs and verdict.outcome == "equivalent":
-        verdict = base_runs.judged_alone(base, request, verdict)
+    if on_base.differs and verdict.outcome == "equivalent":
+        return base_runs.without_example(verdict)
     if on_base.slow and verdict.outcome == "equivalent":
         verdict = replace(verdict, remarks=(*verdict.remarks, SLOW))
     return verdict
 
 
 def _beside(told: Verdict, found: Verdict) -> Verdict:
-    """What a search ``found``, with the scores of the data sets that had ``told`` nothing: they are half the credit."""
-    passed = sum(score.agrees for score in told.datasets) / len(told.datasets)
+    """What was ``found`` elsewhere, with the scores of the data sets that had ``told`` nothing: all data sets together
+    are half the credit."""
+    datasets = (*told.datasets, *found.datasets)
+    passed = sum(score.agrees for score in told.datasets) / len(datasets)
     score = 1.0 if found.outcome == "equivalent" else round(min(0.99, found.score + passed / 2), 3)
-    return replace(found, datasets=told.datasets, score=score)
+    return replace(found, datasets=datasets, score=score)
 
 
 def _runnable(sql: str, dialect: Any, schema: Schema) -> str:

@@ -31,7 +31,7 @@ from services.kernel.sql.judge.pair import Pair, Run, Standing, reorderings
 from services.kernel.sql.judge.remarks import remarks_on
 from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Outcome, Verdict
 from services.kernel.sql.judge.search import OPENING, Found, Search
-from services.kernel.sql.judge.verify import verify
+from services.kernel.sql.judge.verify import Verifier
 from services.kernel.sql.locate import locate
 from services.kernel.sql.mistakes import Mistake
 
@@ -127,7 +127,7 @@ class _Judgement:
         hints = read_hints([self._reference, self._candidate], self._request.schema)
         layout = plan_layout(self._request.schema, hints)
         rng = random.Random(self._request.seed)
-        with InstanceEngine(layout) as engine:
+        with InstanceEngine(layout) as engine, Verifier(self._pair, layout.closure) as self._verifier:
             maker = InstanceMaker(layout, sorted(hints.sizes), rng)
             search = Search(engine, self._pair, maker, rng)
             self._check_instrumented(engine)
@@ -226,7 +226,7 @@ class _Judgement:
         deadline = self._deadline.later(_LEAST_SECONDS)
         differing = Differing(engine, self._pair, standing, deadline)
         stages = Minimiser(layout, differing, Deadline.after(0.75 * deadline.remaining)).run(instance, telling)
-        verified = next(filter(None, (self._verified(layout, stage, standing) for stage in stages)), None)
+        verified = next(filter(None, (self._verified(stage, standing) for stage in stages)), None)
         if verified is None:
             return None
         instance, run = verified
@@ -241,12 +241,12 @@ class _Judgement:
         elapsed, cpu = self._report.started.elapsed()
         return replace(self._scored(verdict), elapsed_ms=elapsed, cpu_ms=cpu)
 
-    def _verified(self, layout: Layout, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
-        """The instance, in an order of rows in which a fresh engine shows the difference too, and its run there."""
+    def _verified(self, instance: Instance, standing: Standing) -> tuple[Instance, Run] | None:
+        """The instance, in an order of rows in which another engine shows the difference too, and its run there."""
         orders = reorderings(instance) if standing is Standing.BY_CHANCE else [instance]
         deadline = self._deadline.later(_VERIFYING_SECONDS)
         for order in orders:
-            run = verify(self._pair, layout.closure, order, deadline)
+            run = self._verifier.run(order, deadline)
             if run is not None:
                 return order, run
         return None
