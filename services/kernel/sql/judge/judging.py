@@ -130,12 +130,12 @@ class _Judgement:
         with InstanceEngine(layout) as engine, Verifier(self._pair, layout.closure) as self._verifier:
             maker = InstanceMaker(layout, sorted(hints.sizes), rng)
             search = Search(engine, self._pair, maker, rng)
-            self._check_instrumented(engine)
             decided = self._on_datasets(engine, layout, search)
             if decided is not None:
                 return decided
             if not self._request.search:
                 return self._accepted("dataset")
+            self._check_instrumented(engine)
             deadline = self._search_deadline.later(_LEAST_SECONDS)
             found = search.run(deadline, OPENING)
             # The proof comes after the instances that show most differences: it costs more than they do.
@@ -164,13 +164,20 @@ class _Judgement:
 
     def _check_instrumented(self, engine: InstanceEngine) -> None:
         """The form of the reference that shows its order keys must run wherever the reference does."""
-        if self._pair.ordered.sql == self._pair.reference_sql:
-            return
+        if self._request.datasets or self._pair.ordered.sql == self._pair.reference_sql:
+            return  # the data sets have shown it
         engine.load([{}])
-        try:
-            engine.run(self._pair.ordered.sql, 0, self._deadline)
-        except (duckdb.BinderException, duckdb.ParserException):
+        if self._is_instrumentation(self._pair.run(engine, 0, self._deadline)):
             self._pair.use_plain_reference()
+
+    def _is_instrumentation(self, run: Run) -> bool:
+        """Whether the form of the reference that shows its order keys may be why it does not run."""
+        prepared = self._pair.ordered.sql != self._pair.reference_sql
+        return (
+            prepared
+            and run.failed == "reference"
+            and isinstance(run.error, duckdb.BinderException | duckdb.ParserException)
+        )
 
     def _on_datasets(self, engine: InstanceEngine, layout: Layout, search: Search) -> Verdict | None:
         datasets = self._request.datasets
@@ -178,6 +185,9 @@ class _Judgement:
             return None
         instances = [_projected(dataset, layout) for dataset in datasets]
         results = search.on_given(instances, self._deadline)
+        if any(self._is_instrumentation(run) for run, _ in results):
+            self._pair.use_plain_reference()
+            results = search.on_given(instances, self._deadline)
         broken = next((run for run, _ in results if run.failed == "reference"), None)
         if broken is not None:
             return self._report.verdict("unsupported", "reference_fails", "dataset", detail=_message(broken))
