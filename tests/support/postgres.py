@@ -57,7 +57,7 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def database(postgres_server: PostgresServer) -> Iterator[str]:
+def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """URL of a fresh, empty database, dropped after the test."""
     with cloned(postgres_server, "template0") as url:
         yield url

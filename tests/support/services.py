@@ -26,7 +26,9 @@ from services.kernel.messaging.embedded import EmbeddedBroker
 from services.kernel.messaging.envelope import seal
 from services.kernel.messaging.provision import provision_embedded
 from services.kernel.storage import GoogleCloudStorage
-from tests.support.postgres import cloned, ensure_template
+from tests.support.postgres import Prepare, cloned, ensure_template
+
+_TESTS = Path(__file__).resolve().parents[1] / "integration"
 
 M = TypeVar("M", bound=Message)
 
@@ -44,9 +46,14 @@ def let_go_of_sockets() -> None:
 @contextmanager
 def service_database(server: PostgresServer, service: str) -> Iterator[str]:
     """URL of a fresh, migrated and provisioned database, as the role of ``service``."""
+    with filled_database(server, service, f"template_{service}", partial(fill, service=service)) as url:
+        yield url
 
-    template = ensure_template(server, f"template_{service}", partial(fill, service=service))
-    with cloned(server, template) as url:
+
+@contextmanager
+def filled_database(server: PostgresServer, service: str, template: str, prepare: Prepare) -> Iterator[str]:
+    """URL of a fresh copy of what ``prepare`` made, as the role of ``service``."""
+    with cloned(server, ensure_template(server, template, prepare)) as url:
         with closing(psycopg.connect(url, autocommit=True)) as admin:  # role settings are per database, not copied
             admin.execute(f"ALTER ROLE {service} IN DATABASE {admin.info.dbname} SET search_path = {service}, pg_temp")
         yield url.replace("postgres@", f"{service}@")
@@ -55,15 +62,36 @@ def service_database(server: PostgresServer, service: str) -> Iterator[str]:
 def fill(url: str, service: str) -> None:
     """Migrate an empty database and create the embedded broker's topics."""
     migrate(url, service)
-    asyncio.run(_provision(url, service))
+    asyncio.run(provision(url, service))
 
 
-async def _provision(url: str, service: str) -> None:
+async def provision(url: str, service: str) -> None:
+    """Create the embedded broker's topics, for the role of ``service``."""
     connection = await asyncpg.connect(url)
     try:
         await provision_embedded(connection, clients=[service])
     finally:
         await connection.close()
+
+
+@pytest.fixture
+def service_name(request: pytest.FixtureRequest) -> str:
+    """The service that the test is about: its folder's."""
+    return request.path.relative_to(_TESTS).parts[0]
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, service_name: str) -> Iterator[str]:
+    """Of a fresh database, migrated and provisioned, as the role of the test's service."""
+    with service_database(postgres_server, service_name) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str, service_name: str) -> AsyncIterator[Database]:
+    """The database alone: nothing dispatches, nothing is published."""
+    async with opened(database_url, service_name) as database:
+        yield database
 
 
 @asynccontextmanager
@@ -86,7 +114,7 @@ async def broker_of(database: Database) -> AsyncIterator[EmbeddedBroker]:
 
 @pytest.fixture
 async def broker(database: Database) -> AsyncIterator[EmbeddedBroker]:
-    """On the database of the service whose folder the test is in."""
+    """On the service's database."""
     async with broker_of(database) as broker:
         yield broker
 

@@ -12,7 +12,6 @@ import pytest
 from contracts import manifest
 from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
-from scripts.embedded.postgres import PostgresServer
 from scripts.emulators.gemini import GeminiStub, per_day
 from services.assistant.adapters.questions import PostgresQuestions, keeping
 from services.assistant.adapters.sql_writer import ModelSqlWriter
@@ -30,7 +29,7 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.metadata_cache import MetadataCache, VersionedObjects
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.storage import GoogleCloudStorage
-from tests.support.services import delivery_of, emitted, job_requested, opened, service_database
+from tests.support.services import delivery_of, emitted, job_requested
 
 REQUESTS = next(s for s in manifest.subscriptions_of("assistant") if s.message is JobRequested)
 
@@ -43,18 +42,6 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "orders": [{"id": n, "member_id": n % 10 + 1, "amount": n} for n in range(1, 2_001)],
 }
 REFERENCE = "SELECT qm.country, count(*) AS n FROM members AS qm GROUP BY qm.country ORDER BY qm.country"
-
-
-@pytest.fixture
-def assistant_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "assistant") as url:
-        yield url
-
-
-@pytest.fixture
-async def database(assistant_url: str) -> AsyncIterator[Database]:
-    async with opened(assistant_url, "assistant") as database:
-        yield database
 
 
 @pytest.fixture

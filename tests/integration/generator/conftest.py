@@ -1,13 +1,12 @@
 """A generator's database, and workers around it with a scripted or the real composer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
 
 from contracts import manifest
 from contracts.jobs import JobRequested, JobType
-from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.storage import StorageEmulator
 from services.generator.adapters.company_tables import CachedCompanyTables
 from services.generator.adapters.problem_sets import PostgresProblemSets
@@ -22,21 +21,9 @@ from services.kernel.messaging.broker import Broker
 from services.kernel.metadata_cache import MetadataCache, VersionedStorage
 from services.kernel.storage import GoogleCloudStorage
 from tests.integration.generator.scripted import Script, compose
-from tests.support.services import let_go_of_sockets, opened, service_database
+from tests.support.services import let_go_of_sockets
 
 REQUESTS = next(s for s in manifest.subscriptions_of("generator") if s.message is JobRequested)
-
-
-@pytest.fixture
-def generator_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "generator") as url:
-        yield url
-
-
-@pytest.fixture
-async def database(generator_url: str) -> AsyncIterator[Database]:
-    async with opened(generator_url, "generator") as database:
-        yield database
 
 
 @pytest.fixture

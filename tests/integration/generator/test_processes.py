@@ -30,9 +30,9 @@ JOBS = 24
 
 
 @pytest.fixture
-def environment(generator_url: str, storage_emulator: StorageEmulator) -> dict[str, str]:
+def environment(database_url: str, storage_emulator: StorageEmulator) -> dict[str, str]:
     return {
-        "QC_DATABASE_URL": generator_url,
+        "QC_DATABASE_URL": database_url,
         "QC_HTTP_PORT": str(free_port()),
         "QC_LEASE_SECONDS": "1",
         "STORAGE_EMULATOR_HOST": storage_emulator.url,

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ import pytest
 from contracts import manifest
 from contracts.jobs import JobFailed, JobRequested, JobSucceeded, JobType
 from contracts.problems import GradingDataSet, LocaleHints, LocaleText, ProblemPublished, Provenance
-from scripts.embedded.postgres import PostgresServer
 from services.generator.adapters.composing import to_parquet
 from services.grader.adapters.model_wording import ModelWording
 from services.grader.adapters.problems import PostgresProblems
@@ -30,7 +29,7 @@ from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.sandbox.pool import SandboxPool
 from services.kernel.sql.schema import Schema
 from services.kernel.storage import GoogleCloudStorage, table_object
-from tests.support.services import delivery_of, emitted, job_requested, opened, service_database
+from tests.support.services import delivery_of, emitted, job_requested
 
 REQUESTS = next(s for s in manifest.subscriptions_of("grader") if s.message is JobRequested)
 
@@ -67,18 +66,6 @@ def base_rows(members: int = 300) -> Dataset:
         },
         "base",
     )
-
-
-@pytest.fixture
-def grader_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "grader") as url:
-        yield url
-
-
-@pytest.fixture
-async def database(grader_url: str) -> AsyncIterator[Database]:
-    async with opened(grader_url, "grader") as database:
-        yield database
 
 
 @pytest.fixture

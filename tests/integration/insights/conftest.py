@@ -4,7 +4,7 @@ import json
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,6 @@ from contracts.message import Message
 from contracts.problems import LocaleHints, LocaleText, ProblemPublished, Provenance
 from contracts.submissions import SubmissionGraded
 from scripts.embedded.ports import free_port
-from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.storage import StorageEmulator
 from services.insights.adapters.models import Models
 from services.insights.adapters.projection import PostgresProjection
@@ -31,23 +30,11 @@ from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
 from services.kernel.storage import GoogleCloudStorage
 from tests.support.running import TOKEN_KEY, bearer, up
-from tests.support.services import delivery_of, job_requested, let_go_of_sockets, opened, service_database, until
+from tests.support.services import delivery_of, job_requested, let_go_of_sockets, until
 
 ZONE = "Asia/Seoul"
 BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SKILLS = ("select", "join", "group-by", "window", "subquery", "date")
-
-
-@pytest.fixture
-def insights_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "insights") as url:
-        yield url
-
-
-@pytest.fixture
-async def database(insights_url: str) -> AsyncIterator[Database]:
-    async with opened(insights_url, "insights") as database:
-        yield database
 
 
 @pytest.fixture
@@ -197,10 +184,10 @@ async def running(url: str, **changes: Any) -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def insights(
-    insights_url: str, storage_emulator: StorageEmulator, monkeypatch: pytest.MonkeyPatch
+    database_url: str, storage_emulator: StorageEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator.url)
-    async with running(insights_url, cors_origins=("https://learn.example",), identity_key=TOKEN_KEY) as service:
+    async with running(database_url, cors_origins=("https://learn.example",), identity_key=TOKEN_KEY) as service:
         yield service
 
 

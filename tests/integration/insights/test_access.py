@@ -41,9 +41,9 @@ async def test_learners_see_themselves_and_staff_see_everybody(insights: Running
             assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-async def test_an_open_platform_answers_anybody_but_a_forger(insights_url: str) -> None:
+async def test_an_open_platform_answers_anybody_but_a_forger(database_url: str) -> None:
     path = "/api/analytics/patterns"
-    async with running(insights_url, open_to_anonymous=True) as service, httpx.AsyncClient() as client:
+    async with running(database_url, open_to_anonymous=True) as service, httpx.AsyncClient() as client:
         assert (await client.post(service.url + path, json=ASKED[path][0])).status_code == 200
         forged = {"Authorization": "Bearer x.y.z"}
         assert (await client.post(service.url + path, json=ASKED[path][0], headers=forged)).status_code == 401

@@ -20,23 +20,9 @@ from services.kernel.database.unit_of_work import Database
 from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
 from tests.support.running import TOKEN_KEY, on_own_thread, up
-from tests.support.services import opened, service_database, until
+from tests.support.services import service_database, until
 
 JOB = {"type": "grading", "query": "select 1"}
-
-
-@pytest.fixture
-def intake_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """URL of a fresh, migrated database, as the role ``intake``."""
-    with service_database(postgres_server, "intake") as url:
-        yield url
-
-
-@pytest.fixture
-async def store(intake_url: str) -> AsyncIterator[Database]:
-    """The database alone: nothing dispatches, nothing is published."""
-    async with opened(intake_url, "intake") as database:
-        yield database
 
 
 @dataclass
@@ -101,11 +87,11 @@ Settings = Callable[..., IntakeSettings]
 
 
 @pytest.fixture
-def settings(intake_url: str) -> Settings:
+def settings(database_url: str) -> Settings:
     def make(**changes: Any) -> IntakeSettings:
         return IntakeSettings(
             **{
-                "database_url": intake_url,
+                "database_url": database_url,
                 "http_port": free_port(),
                 "identity_key": TOKEN_KEY,
                 "lease_seconds": 5.0,

@@ -18,5 +18,5 @@ def new_job(user: str | None = None, priority: Priority = Priority.NORMAL, **fie
     )
 
 
-async def add_jobs(store: Database, jobs: Sequence[NewJob]) -> list[Admission]:
-    return await UNLIMITED.create(store.pool, jobs)
+async def add_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Admission]:
+    return await UNLIMITED.create(database.pool, jobs)

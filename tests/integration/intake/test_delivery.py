@@ -84,51 +84,51 @@ async def test_the_trace_goes_from_the_request_to_the_worker(intake: Running, ht
     assert trace in kept
 
 
-async def test_estimates_learn_from_what_completed(store: Database) -> None:
-    estimates = Estimates(store.pool, concurrency=4)
+async def test_estimates_learn_from_what_completed(database: Database) -> None:
+    estimates = Estimates(database.pool, concurrency=4)
     assert estimates.seconds("grading", "grader") == UNKNOWN_SECONDS
-    await add_jobs(store, [new_job() for _ in range(5)])
-    await store.execute(
+    await add_jobs(database, [new_job() for _ in range(5)])
+    await database.execute(
         "UPDATE ai_jobs SET status = 'completed', started_at = now() - interval '3 seconds', completed_at = now()"
     )
-    await add_jobs(store, [new_job() for _ in range(8)])
-    await store.execute("INSERT INTO dispatch_windows (worker) VALUES ('grader')")
+    await add_jobs(database, [new_job() for _ in range(8)])
+    await database.execute("INSERT INTO dispatch_windows (worker) VALUES ('grader')")
     await estimates.refresh()
     assert estimates.seconds("grading", "grader") == 9  # three rounds of three seconds
     assert estimates.seconds("daily_tip", "generator") == UNKNOWN_SECONDS
 
 
 @pytest.mark.parametrize("table", ["idempotency_keys", "rate_limits", "turn_users"])
-async def test_rows_that_mean_nothing_any_more_are_swept(store: Database, table: str) -> None:
-    await add_jobs(store, [new_job("ada")])
-    await store.execute(
+async def test_rows_that_mean_nothing_any_more_are_swept(database: Database, table: str) -> None:
+    await add_jobs(database, [new_job("ada")])
+    await database.execute(
         "INSERT INTO idempotency_keys SELECT 'user:ada', 'k', 'f', id, 202, '{}', now(), now() + interval '1 day'"
         " FROM ai_jobs"
     )
-    await store.execute("UPDATE rate_limits SET tat = now() + interval '1 minute'")
-    await housekeeping.sweep(store.pool, 0)
-    assert await store.pool.fetchval(f"SELECT count(*) FROM {table}") == 1
-    await store.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
-    await store.execute("UPDATE rate_limits SET tat = now() - interval '1 second'")
-    await store.execute("INSERT INTO turn_queues VALUES ('grader', 1, 1)")
-    await housekeeping.sweep(store.pool, 0)
-    assert await store.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
+    await database.execute("UPDATE rate_limits SET tat = now() + interval '1 minute'")
+    await housekeeping.sweep(database.pool, 0)
+    assert await database.pool.fetchval(f"SELECT count(*) FROM {table}") == 1
+    await database.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
+    await database.execute("UPDATE rate_limits SET tat = now() - interval '1 second'")
+    await database.execute("INSERT INTO turn_queues VALUES ('grader', 1, 1)")
+    await housekeeping.sweep(database.pool, 0)
+    assert await database.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
-async def test_ended_jobs_go_with_their_logs_when_they_are_old(store: Database) -> None:
-    await add_jobs(store, [new_job() for _ in range(4)])
-    ids = [row["id"] for row in await store.fetch("SELECT id FROM ai_jobs ORDER BY id")]
+async def test_ended_jobs_go_with_their_logs_when_they_are_old(database: Database) -> None:
+    await add_jobs(database, [new_job() for _ in range(4)])
+    ids = [row["id"] for row in await database.fetch("SELECT id FROM ai_jobs ORDER BY id")]
     log = "INSERT INTO ai_job_logs (job_id, seq, status, progress) SELECT id, 7, 'processing', 1 FROM ai_jobs"
-    await store.execute(log)
+    await database.execute(log)
     ended = "UPDATE ai_jobs SET status = 'completed', completed_at = now() - interval '31 days' WHERE id = ANY($1)"
-    await store.execute(ended, ids[1:3])
-    await store.execute("UPDATE ai_jobs SET created_at = now() - interval '40 days' WHERE id <> $1", ids[2])
-    await housekeeping.sweep(store.pool, 0)
-    assert await store.pool.fetchval("SELECT count(*) FROM ai_jobs") == 4
-    await housekeeping.sweep(store.pool, 30)
-    kept = {row["id"] for row in await store.fetch("SELECT id FROM ai_jobs")}
+    await database.execute(ended, ids[1:3])
+    await database.execute("UPDATE ai_jobs SET created_at = now() - interval '40 days' WHERE id <> $1", ids[2])
+    await housekeeping.sweep(database.pool, 0)
+    assert await database.pool.fetchval("SELECT count(*) FROM ai_jobs") == 4
+    await housekeeping.sweep(database.pool, 30)
+    kept = {row["id"] for row in await database.fetch("SELECT id FROM ai_jobs")}
     assert kept == {ids[0], ids[2], ids[3]}, "open ones stay, and those begun lately"
-    assert {row["job_id"] for row in await store.fetch("SELECT job_id FROM ai_job_logs")} == kept
+    assert {row["job_id"] for row in await database.fetch("SELECT job_id FROM ai_job_logs")} == kept
 
 
 async def test_an_unreachable_database_is_said_to_be_temporary(intake: Running, http: httpx.AsyncClient) -> None:

@@ -58,31 +58,31 @@ async def test_a_cancelled_job_ignores_its_worker(intake: Running, http: httpx.A
 
 
 @pytest.mark.parametrize(("released", "started"), [(False, False), (True, False), (True, True)])
-async def test_workers_learn_of_a_cancellation(store: Database, released: bool, started: bool) -> None:
-    dispatcher = Dispatcher(store, ["grader"], capacity=8, seconds_ahead=0.1)
+async def test_workers_learn_of_a_cancellation(database: Database, released: bool, started: bool) -> None:
+    dispatcher = Dispatcher(database, ["grader"], capacity=8, seconds_ahead=0.1)
     creation = JobCreation(RateLimit(1000, 1000))
-    door = Door(store, creation, dispatcher, Watch(store.pool), Estimates(store.pool, 8))
+    door = Door(database, creation, dispatcher, Watch(database.pool), Estimates(database.pool, 8))
     job = new_job("ada")
-    await add_jobs(store, [job])
+    await add_jobs(database, [job])
     if released:
         assert await dispatcher.dispatch("grader") == 1
     if started:
-        await store.execute("UPDATE ai_jobs SET status = 'processing', started_at = now()")
+        await database.execute("UPDATE ai_jobs SET status = 'processing', started_at = now()")
     assert await door.cancel(job.id, job.caller)
-    [message] = await emitted(store, JobCancelled)
+    [message] = await emitted(database, JobCancelled)
     assert (message.job_id, message.user_id) == (str(job.id), "ada")
     assert (message.fence, message.was_running) == (int(released), started)
     assert await dispatcher.dispatch("grader") == 0
     assert not await door.cancel(job.id, job.caller)
 
 
-async def test_cancelling_leaves_the_connection_the_service_again(store: Database) -> None:
+async def test_cancelling_leaves_the_connection_the_service_again(database: Database) -> None:
     job = new_job("ada")
-    await add_jobs(store, [job])
-    async with store.transaction() as unit:
+    await add_jobs(database, [job])
+    async with database.transaction() as unit:
         assert await jobs.cancel(unit, job.id, Caller("grace", "user:grace")) is None
         assert await unit.connection.fetchval("SELECT current_user") == "intake"
-    assert await store.pool.fetchval("SELECT current_user") == "intake"
+    assert await database.pool.fetchval("SELECT current_user") == "intake"
 
 
 @contextmanager
@@ -94,18 +94,18 @@ def _as_client(url: str, user: str | None) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-async def mixed(store: Database) -> dict[str | None, uuid.UUID]:
+async def mixed(database: Database) -> dict[str | None, uuid.UUID]:
     """One job of each owner."""
     made = {user: new_job(user) for user in ("ada", "grace", None)}
-    await add_jobs(store, list(made.values()))
+    await add_jobs(database, list(made.values()))
     return {user: job.id for user, job in made.items()}
 
 
 @pytest.mark.parametrize("user", ["ada", "grace", None])
 async def test_row_security_lets_anyone_read_and_only_the_owner_update(
-    intake_url: str, mixed: dict[str | None, uuid.UUID], user: str | None
+    database_url: str, mixed: dict[str | None, uuid.UUID], user: str | None
 ) -> None:
-    with _as_client(intake_url, user) as client:
+    with _as_client(database_url, user) as client:
         assert client.execute("SELECT count(*) FROM ai_jobs").fetchone() == (3,)
         assert client.execute("SELECT count(*) FROM ai_job_logs").fetchone() == (3,)
         changed = client.execute(
@@ -129,27 +129,27 @@ async def test_row_security_lets_anyone_read_and_only_the_owner_update(
     ],
 )
 async def test_a_client_can_do_nothing_else(
-    intake_url: str, mixed: dict[str | None, uuid.UUID], statement: str
+    database_url: str, mixed: dict[str | None, uuid.UUID], statement: str
 ) -> None:
-    with _as_client(intake_url, "ada") as client, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with _as_client(database_url, "ada") as client, pytest.raises(psycopg.errors.InsufficientPrivilege):
         client.execute(statement)
 
 
-async def test_row_security_binds_even_the_tables_owner(store: Database) -> None:
-    rows = await store.fetch(
+async def test_row_security_binds_even_the_tables_owner(database: Database) -> None:
+    rows = await database.fetch(
         "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced FROM pg_class"
         " WHERE relname IN ('ai_jobs', 'ai_job_logs')"
     )
     assert {row["relname"]: row["forced"] for row in rows} == {"ai_jobs": True, "ai_job_logs": True}
-    assert not await store.pool.fetchval(
+    assert not await database.pool.fetchval(
         "SELECT pg_has_role(current_user, tableowner, 'usage') FROM pg_tables WHERE tablename = 'ai_jobs'"
     )
 
 
-async def test_nothing_leaves_a_terminal_state_whoever_writes(intake_url: str, store: Database) -> None:
+async def test_nothing_leaves_a_terminal_state_whoever_writes(database_url: str, database: Database) -> None:
     job = new_job("ada")
-    await add_jobs(store, [job])
-    with psycopg.connect(intake_url, autocommit=True) as service:
+    await add_jobs(database, [job])
+    with psycopg.connect(database_url, autocommit=True) as service:
         service.execute("UPDATE ai_jobs SET status = 'completed', completed_at = now()")
         for change in ("status = 'queued', completed_at = NULL", "result = '{}'", "error = 'x'"):
             with pytest.raises(psycopg.errors.CheckViolation, match="stays so"):

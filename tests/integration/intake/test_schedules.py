@@ -27,9 +27,11 @@ BODY = {
 }
 
 
-async def _set_due(store: Database, at: str = "now() - interval '10 seconds'") -> None:
-    await store.execute(f"UPDATE schedules SET next_due_at = {at}, cron = '* * * * *' WHERE name = 'daily-problems-pa'")
-    await store.execute("UPDATE schedules SET enabled = false WHERE name <> 'daily-problems-pa'")
+async def _set_due(database: Database, at: str = "now() - interval '10 seconds'") -> None:
+    await database.execute(
+        f"UPDATE schedules SET next_due_at = {at}, cron = '* * * * *' WHERE name = 'daily-problems-pa'"
+    )
+    await database.execute("UPDATE schedules SET enabled = false WHERE name <> 'daily-problems-pa'")
 
 
 async def test_the_daily_problem_sets_are_there_from_the_start(http: httpx.AsyncClient) -> None:
@@ -41,58 +43,58 @@ async def test_the_daily_problem_sets_are_there_from_the_start(http: httpx.Async
         assert (schedule["type"], schedule["options"]) == ("problem_generation", {"data_type": data_type})
 
 
-async def test_the_clock_works_out_the_first_due_time_without_firing(store: Database) -> None:
-    assert await Clock(store).tick() == 0
-    due = await store.pool.fetchval("SELECT next_due_at FROM schedules WHERE name = 'daily-problems-pa'")
+async def test_the_clock_works_out_the_first_due_time_without_firing(database: Database) -> None:
+    assert await Clock(database).tick() == 0
+    due = await database.pool.fetchval("SELECT next_due_at FROM schedules WHERE name = 'daily-problems-pa'")
     assert (due.astimezone(UTC).hour, due > datetime.now(UTC)) == (16, True)
-    assert await emitted(store, ScheduleDue) == []
+    assert await emitted(database, ScheduleDue) == []
 
 
-async def test_replicas_publish_a_due_time_once(intake_url: str, store: Database) -> None:
-    await _set_due(store)
-    async with opened(intake_url, "intake") as other:
-        counts = await asyncio.gather(*(Clock(replica).tick() for replica in (store, other, store, other)))
+async def test_replicas_publish_a_due_time_once(database_url: str, database: Database) -> None:
+    await _set_due(database)
+    async with opened(database_url, "intake") as other:
+        counts = await asyncio.gather(*(Clock(replica).tick() for replica in (database, other, database, other)))
     assert sum(counts) == 1
-    [message] = await emitted(store, ScheduleDue)
+    [message] = await emitted(database, ScheduleDue)
     assert message.schedule_name == "daily-problems-pa"
 
 
-async def test_missed_times_are_made_up_for_once(store: Database) -> None:
-    await _set_due(store, "now() - interval '3 hours'")
-    assert await Clock(store).tick() == 1
-    assert await Clock(store).tick() == 0
-    [message] = await emitted(store, ScheduleDue)
+async def test_missed_times_are_made_up_for_once(database: Database) -> None:
+    await _set_due(database, "now() - interval '3 hours'")
+    assert await Clock(database).tick() == 1
+    assert await Clock(database).tick() == 0
+    [message] = await emitted(database, ScheduleDue)
     assert (datetime.now(UTC) - message.due_at).total_seconds() < 61
 
 
-async def test_a_broken_line_stops_no_other(store: Database) -> None:
-    await _set_due(store)
-    await store.execute("UPDATE schedules SET cron = 'never', enabled = true WHERE name = 'daily-problems-stream'")
-    assert await Clock(store).tick() == 1
+async def test_a_broken_line_stops_no_other(database: Database) -> None:
+    await _set_due(database)
+    await database.execute("UPDATE schedules SET cron = 'never', enabled = true WHERE name = 'daily-problems-stream'")
+    assert await Clock(database).tick() == 1
 
 
-async def test_due_twice_is_one_job(store: Database) -> None:
+async def test_due_twice_is_one_job(database: Database) -> None:
     jobs = ScheduledJobs(UNLIMITED)
     due = datetime(2026, 9, 1, 16, 0, tzinfo=UTC)
     for late in (0, 2):
-        async with store.transaction() as unit:
+        async with database.transaction() as unit:
             await jobs.due(ScheduleDue(schedule_name="daily-problems-pa", due_at=due.replace(second=late)), unit)
-    [row] = await store.fetch("SELECT * FROM ai_jobs")
+    [row] = await database.fetch("SELECT * FROM ai_jobs")
     assert (row["type"], row["worker"], row["user_id"]) == ("problem_generation", "generator", None)
     assert json.loads(row["options"]) == {"data_type": "pa"}
     assert json.loads(row["metadata"]) == {"schedule": "daily-problems-pa", "dueAt": due.isoformat()}
 
 
-async def test_unknown_schedules_are_for_the_dead_letters_and_sleeping_ones_are_not(store: Database) -> None:
+async def test_unknown_schedules_are_for_the_dead_letters_and_sleeping_ones_are_not(database: Database) -> None:
     jobs = ScheduledJobs(UNLIMITED)
     now = datetime.now(UTC)
     with pytest.raises(PermanentError, match="nothing-such"):
-        async with store.transaction() as unit:
+        async with database.transaction() as unit:
             await jobs.due(ScheduleDue(schedule_name="nothing-such", due_at=now), unit)
-    await store.execute("UPDATE schedules SET enabled = false")
-    async with store.transaction() as unit:
+    await database.execute("UPDATE schedules SET enabled = false")
+    async with database.transaction() as unit:
         await jobs.due(ScheduleDue(schedule_name="daily-problems-pa", due_at=now), unit)
-    assert await store.pool.fetchval("SELECT count(*) FROM ai_jobs") == 0
+    assert await database.pool.fetchval("SELECT count(*) FROM ai_jobs") == 0
 
 
 async def test_a_due_schedule_becomes_a_job_end_to_end(intake: Running) -> None:

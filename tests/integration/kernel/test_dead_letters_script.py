@@ -25,26 +25,26 @@ def script(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-async def test_list_show_replay_and_discard(database: Database, probe_url: str) -> None:
+async def test_list_show_replay_and_discard(database: Database, database_url: str) -> None:
     first, second = await bury(database, "a"), await bury(database, "b", "malformed_message")
 
-    listed = script(probe_url, "list").stdout
+    listed = script(database_url, "list").stdout
     assert "probe.alert-raised.v1" in listed
     assert len(listed.splitlines()) == 2
-    assert len(script(probe_url, "list", "--code", "malformed_message").stdout.splitlines()) == 1
+    assert len(script(database_url, "list", "--code", "malformed_message").stdout.splitlines()) == 1
 
-    shown = script(probe_url, "show", str(first)).stdout
+    shown = script(database_url, "show", str(first)).stdout
     assert "사유" in shown
     assert '"attempt": 3' in shown
 
-    assert "asked for 1 replays" in script(probe_url, "replay", "--code", "permanent").stdout
-    assert "asked for 0 replays" in script(probe_url, "replay", str(first)).stdout
-    assert "discarded 1" in script(probe_url, "discard", str(second)).stdout
+    assert "asked for 1 replays" in script(database_url, "replay", "--code", "permanent").stdout
+    assert "asked for 0 replays" in script(database_url, "replay", str(first)).stdout
+    assert "discarded 1" in script(database_url, "discard", str(second)).stdout
     assert [letter.id for letter in await dead_letters.listing(database.pool)] == [first]
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(("replay",), 2), (("discard",), 2), (("show", "999"), 1)])
-async def test_what_is_not_meant_is_refused(probe_url: str, arguments: tuple[str, ...], code: int) -> None:
-    refused = script(probe_url, *arguments)
+async def test_what_is_not_meant_is_refused(database_url: str, arguments: tuple[str, ...], code: int) -> None:
+    refused = script(database_url, *arguments)
     assert refused.returncode == code
     assert refused.stderr

@@ -18,8 +18,7 @@ from services.kernel.llm.calling import AccountedCalls
 from services.kernel.llm.catalogue import Catalogue, Limits, Model, Purpose
 from services.kernel.llm.ledger import QuotaLedger
 from services.kernel.llm.router import Manners, ModelRouter
-from tests.support.postgres import cloned, ensure_template
-from tests.support.services import opened
+from tests.support.services import filled_database, opened
 
 ROOMY = Limits(1_000, 10_000_000, 1_000)
 CALLER = Caller("problem_generation")
@@ -35,18 +34,14 @@ def _fill(url: str) -> None:
 
 
 @pytest.fixture
-def probe_url(postgres_server: PostgresServer) -> Iterator[str]:
-    template = ensure_template(postgres_server, "template_llm", _fill)
-    with cloned(postgres_server, template) as url:
-        with psycopg.connect(url, autocommit=True) as admin:  # role settings are per database, not copied
-            admin.execute(f"ALTER ROLE probe IN DATABASE {admin.info.dbname} SET search_path = probe, pg_temp")
-        yield url.replace("postgres@", "probe@")
+def service_name() -> str:
+    return "probe"
 
 
 @pytest.fixture
-async def database(probe_url: str) -> AsyncIterator[Database]:
-    async with opened(probe_url, "probe") as database:
-        yield database
+def database_url(postgres_server: PostgresServer, service_name: str) -> Iterator[str]:
+    with filled_database(postgres_server, service_name, "template_llm", _fill) as url:
+        yield url
 
 
 class Clock:

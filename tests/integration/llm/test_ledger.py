@@ -69,11 +69,11 @@ async def test_a_spent_day_begins_anew_at_midnight_in_los_angeles(ledger: QuotaL
     assert (standing.used, standing.left) == (1, 2)
 
 
-async def test_what_was_spent_survives_a_restart(probe_url: str) -> None:
-    async with reopened(probe_url) as before:
+async def test_what_was_spent_survives_a_restart(database_url: str) -> None:
+    async with reopened(database_url) as before:
         for _ in range(2):
             await take(before, replace(TIGHT, limits=Limits(100, 10_000, 2)))
-    async with reopened(probe_url) as after:
+    async with reopened(database_url) as after:
         refused = await after.reserve(replace(TIGHT, limits=Limits(100, 10_000, 2)), Purpose.TIPS, 100, 10.0)
         assert isinstance(refused, Spent)
 
@@ -121,22 +121,22 @@ async def test_a_throttle_is_waited_out_and_a_longer_parking_stands(ledger: Quot
     await take(ledger, FIRST)
 
 
-async def test_replicas_at_once_never_overspend_a_day(probe_url: str) -> None:
+async def test_replicas_at_once_never_overspend_a_day(database_url: str) -> None:
     scarce = Model("scarce", Limits(10_000, 10_000_000, 50))
 
     async def replica() -> int:
-        async with reopened(probe_url) as ledger:
+        async with reopened(database_url) as ledger:
             found = await asyncio.gather(*(ledger.reserve(scarce, Purpose.TIPS, 10, 10.0) for _ in range(20)))
             return sum(isinstance(outcome, Reservation) for outcome in found)
 
     assert sum(await asyncio.gather(*(replica() for _ in range(5)))) == 50
 
 
-async def test_replicas_at_once_never_overspend_a_minute(probe_url: str) -> None:
+async def test_replicas_at_once_never_overspend_a_minute(database_url: str) -> None:
     narrow = Model("narrow", Limits(30, 500, 10_000))
 
     async def replica() -> int:
-        async with reopened(probe_url) as ledger:
+        async with reopened(database_url) as ledger:
             found = await asyncio.gather(*(ledger.reserve(narrow, Purpose.TIPS, 25, 10.0) for _ in range(10)))
             assert all(isinstance(outcome, Reservation | Wait) for outcome in found)
             return sum(isinstance(outcome, Reservation) for outcome in found)

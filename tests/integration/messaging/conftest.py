@@ -9,8 +9,8 @@ WAYS = (*BROKERS, pytest.param("polled", marks=pytest.mark.pubsub))
 
 
 @pytest.fixture
-def embedded_kit(postgres_server, database) -> EmbeddedKit:
-    return EmbeddedKit(postgres_server, database)
+def embedded_kit(postgres_server, empty_database_url) -> EmbeddedKit:
+    return EmbeddedKit(postgres_server, empty_database_url)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ FAILED = JobFailed(
 )
 
 
-async def test_the_embedded_broker_takes_the_manifest_as_often_as_asked(database):
-    async with asyncpg.create_pool(database, min_size=1, max_size=3) as pool:
+async def test_the_embedded_broker_takes_the_manifest_as_often_as_asked(empty_database_url):
+    async with asyncpg.create_pool(empty_database_url, min_size=1, max_size=3) as pool:
         broker = EmbeddedBroker(pool)
         assert await broker.missing(TOPICS, manifest.SUBSCRIPTIONS) == [
             *TOPICS,
@@ -35,10 +35,10 @@ async def test_the_embedded_broker_takes_the_manifest_as_often_as_asked(database
         assert await broker.missing(TOPICS, manifest.SUBSCRIPTIONS) == []
 
 
-async def test_a_client_role_publishes_and_consumes_and_creates_nothing(postgres_server, database):
-    name = database.split("/")[3].split("?")[0]
+async def test_a_client_role_publishes_and_consumes_and_creates_nothing(postgres_server, empty_database_url):
+    name = empty_database_url.split("/")[3].split("?")[0]
     role = f"client_{name}"
-    owner = await asyncpg.connect(database)
+    owner = await asyncpg.connect(empty_database_url)
     await owner.execute(f'CREATE ROLE "{role}" LOGIN')
     try:
         await provision_embedded(owner, clients=[role])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from scripts.embedded.postgres import PostgresServer
 from scripts.embedded.storage import StorageEmulator
 from services.kernel.database.unit_of_work import Database
 from services.kernel.metadata_cache import TableMetadata, VersionedStorage
@@ -27,7 +26,7 @@ from services.metadata.ports import WriteRequest, Written
 from services.metadata.reconcile import Reconciler, Report, Terms, Wish
 from services.metadata.refreshing import Ports
 from services.metadata.tally import MODEL, count
-from tests.support.services import let_go_of_sockets, opened, service_database
+from tests.support.services import let_go_of_sockets
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, SchemaField
@@ -119,14 +118,8 @@ async def silent(step: str, done: int, of: int) -> None:
 
 
 @pytest.fixture
-def metadata_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "metadata") as url:
-        yield url
-
-
-@pytest.fixture
 async def workshop(
-    metadata_url: str,
+    database: Database,
     bigquery: Client,
     bigquery_project: str,
     storage_emulator: StorageEmulator,
@@ -139,18 +132,17 @@ async def workshop(
     bigquery.create_dataset(DATASET)
     objects = VersionedStorage(bucket, bigquery_project)
     warehouse = BigQueryWarehouse(bigquery_project, limits=Limits(timeout=30), emulator=True)
-    async with opened(metadata_url, "metadata") as database:
-        yield Workshop(
-            database,
-            bigquery,
-            objects,
-            ScriptedWriter(),
-            PostgresHints(database),
-            PostgresFeedback(database),
-            StoredCache(objects, bucket),
-            warehouse,
-            bigquery_project,
-        )
+    yield Workshop(
+        database,
+        bigquery,
+        objects,
+        ScriptedWriter(),
+        PostgresHints(database),
+        PostgresFeedback(database),
+        StoredCache(objects, bucket),
+        warehouse,
+        bigquery_project,
+    )
     await objects.close()
     await warehouse.close()
     let_go_of_sockets()

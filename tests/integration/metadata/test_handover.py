@@ -25,11 +25,11 @@ pytestmark = pytest.mark.filterwarnings(UNCLOSED)
 
 
 @pytest.fixture
-def environment(workshop: Workshop, metadata_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(workshop: Workshop, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process and the one it starts read their settings from. Only this one has no time for any table."""
     monkeypatch.setattr(reconcile, "RESERVE_SECONDS", 3_600.0)
     for name, value in {
-        "QC_DATABASE_URL": metadata_url,
+        "QC_DATABASE_URL": database_url,
         "QC_HTTP_PORT": str(free_port()),
         "QC_METADATA_TARGETS": f"{workshop.project}.{DATASET}",
         "QC_IDENTITY_KEY": "k" * 40,

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +13,13 @@ import pytest
 
 from contracts.message import Message
 from scripts.embedded.ports import free_port
-from scripts.embedded.postgres import PostgresServer
 from services.kernel.messaging.envelope import seal
 from services.kernel.runtime import Service
 from services.notifier import dispatcher
 from services.notifier.bootstrap import build
 from services.notifier.settings import NotifierSettings
 from tests.support.running import TOKEN_KEY, up
-from tests.support.services import service_database, until
+from tests.support.services import until
 from tests.support.smtp_receiver import Mailbox, receiving_mail
 from tests.support.webhook_receiver import Receiver, receiving
 
@@ -29,12 +28,6 @@ from tests.support.webhook_receiver import Receiver, receiving
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes due by hand is found at once, not at the next second."""
     monkeypatch.setattr(dispatcher, "TICK_SECONDS", 0.05)
-
-
-@pytest.fixture
-def notifier_url(postgres_server: PostgresServer) -> Iterator[str]:
-    with service_database(postgres_server, "notifier") as url:
-        yield url
 
 
 @dataclass
@@ -74,8 +67,8 @@ def settings_with(database_url: str, **changes: Any) -> NotifierSettings:
 
 
 @pytest.fixture
-def settings(notifier_url: str) -> Settings:
-    return partial(settings_with, notifier_url)
+def settings(database_url: str) -> Settings:
+    return partial(settings_with, database_url)
 
 
 @asynccontextmanager

@@ -18,7 +18,6 @@ from tests.integration.notifier.test_mail import PATH, subscribe
 from tests.integration.notifier.test_webhook_digests import posts
 from tests.integration.notifier.test_webhooks import MINA, create, log
 from tests.support.notifier_events import alert, failed
-from tests.support.services import opened
 from tests.support.smtp_receiver import Mailbox
 from tests.support.webhook_receiver import Receiver
 
@@ -29,12 +28,6 @@ async def notifier(settings: Settings, mailbox: Mailbox) -> AsyncIterator[Runnin
     chosen = settings(**smtp, smtp_from="alerts@querycraft.example", webhook_allow_loopback=True)
     async with running(chosen) as service:
         yield service
-
-
-@pytest.fixture
-async def database(notifier_url: str) -> AsyncIterator[Database]:
-    async with opened(notifier_url, "notifier") as database:
-        yield database
 
 
 async def change(http: httpx.AsyncClient, path: str, **fields: Any) -> dict[str, Any]:

@@ -2,10 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-
-import asyncpg
-import pytest
 
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.deliveries import Claimed, DeliveriesTable
@@ -15,13 +11,6 @@ from services.notifier.domain import Origin, decide
 from services.notifier.receivers import WebhookRequest
 from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import failed
-
-
-@pytest.fixture
-async def database(notifier_url: str) -> AsyncIterator[Database]:
-    pool = await asyncpg.create_pool(notifier_url, min_size=1, max_size=6)
-    yield Database(pool, "notifier")
-    await pool.close()
 
 
 async def webhook_with(database: Database, number: int, user_id: str = "mina") -> uuid.UUID:

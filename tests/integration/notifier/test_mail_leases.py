@@ -2,10 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-
-import asyncpg
-import pytest
 
 from services.kernel.database.unit_of_work import Database
 from services.notifier.adapters.grouping import EMAIL
@@ -17,13 +13,6 @@ from services.notifier.domain import Notification, Origin, Severity, Viewer, dec
 from services.notifier.receivers import SubscriptionRequest
 from services.notifier.schedule import Delivered, Failed, Outcome, Postponed
 from tests.support.notifier_events import alert
-
-
-@pytest.fixture
-async def database(notifier_url: str) -> AsyncIterator[Database]:
-    pool = await asyncpg.create_pool(notifier_url, min_size=1, max_size=6)
-    yield Database(pool, "notifier")
-    await pool.close()
 
 
 async def subscribe(database: Database, digest_seconds: int = 300) -> uuid.UUID:
