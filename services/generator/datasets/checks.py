@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlglot
 from sqlglot import exp
 
-from services.kernel.sql.dataset import insert_statement
+from services.kernel.sql.dataset import insert
 from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import Table, quote_identifier
 
@@ -50,7 +50,8 @@ class Checks:
         connection = self._scratch()
         test = " AND ".join(f"(({check}) IS NOT FALSE)" for check in self._table.checks)
         name = quote_identifier(self._table.name)
-        connection.execute(f"TRUNCATE {name}; {insert_statement(self._table, rows)}")
+        connection.execute(f"TRUNCATE {name}")
+        insert(connection, self._table, rows)
         found = connection.execute(f"SELECT {test} FROM {name} ORDER BY rowid").fetchall()
         return [row for row, (passes,) in zip(rows, found, strict=True) if passes]
 

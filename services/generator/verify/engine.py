@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from services.kernel.sql.dataset import Dataset, Row, insert_statement
+from services.kernel.sql.dataset import Dataset, Row, insert
 from services.kernel.sql.results import ResultSet
 from services.kernel.sql.sandbox.engine import connect_locked
 from services.kernel.sql.schema import Schema, Table, quote_identifier
@@ -54,15 +54,13 @@ def fill(
     connection: DuckDBPyConnection, tables: Sequence[Table], dataset: Dataset, order: random.Random | None = None
 ) -> None:
     """Replace the rows of `tables`."""
-    statements = []
+    connection.execute(";".join(f"TRUNCATE {quote_identifier(table.name)}" for table in tables))
     for table in tables:
-        statements.append(f"TRUNCATE {quote_identifier(table.name)}")
         rows: list[Row] = list(dataset.rows(table.name))
         if order is not None:
             order.shuffle(rows)
         if rows:
-            statements.append(insert_statement(table, rows))
-    connection.execute(";".join(statements))
+            insert(connection, table, rows)
 
 
 class ScratchDatabase:

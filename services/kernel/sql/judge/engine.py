@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from services.kernel.sql.dataset import Row, Value, bindable, render_literal
+from services.kernel.sql.dataset import Row, Value, append, bindable, render_literal
 from services.kernel.sql.judge.batch import FIRST, SLOT, STOP, BatchQuery, batch_statement, rows_by_slot
 from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.instances import Instance
@@ -141,13 +141,8 @@ class InstanceEngine:
         if appender is None:
             appender = self._appenders[name] = self.connection.appender(name)
         self._filled.append(name)
-        values = [[bindable(row.get(column.name), column) for _, row in rows] for column in layout.varied]
-        try:
-            appender.append_rows(zip([slot for slot, _ in rows], *values, strict=True))
-            appender.flush()
-        except Exception:
-            appender.clear()  # or the next flush would bring the rows that were buffered before the bad one
-            raise
+        held = [row for _, row in rows]
+        append(appender, [[slot for slot, _ in rows], *(bindable(held, column) for column in layout.varied)])
 
     def _broken_checks(self) -> set[int]:
         broken: set[int] = set()
