@@ -99,6 +99,22 @@ def test_renamed_keys_stay_keys_and_references_follow(seed: int) -> None:
         assert len(renames) < 2 or ids & {1, 2, 3}
 
 
+def test_a_key_is_renamed_only_in_columns_of_its_type() -> None:
+    """``fee`` stands for a column of either table where names are resolved loosely: its group holds two types."""
+    schema = Schema.from_ddl(
+        ["CREATE TABLE a (id INTEGER PRIMARY KEY, born DATE)", "CREATE TABLE b (fee INTEGER, born DATE)"]
+    )
+    layout = layout_of("SELECT (SELECT fee FROM b WHERE born = id LIMIT 1) FROM a WHERE id = fee", schema)
+    instance: Instance = {
+        "a": [{"id": 77, "born": dt.date(2024, 5, 6)}],
+        "b": [{"fee": 77, "born": dt.date(2024, 5, 6)}],
+    }
+
+    for change in changes(layout, instance):
+        for row in (*change.on(instance)["a"], *change.on(instance)["b"]):
+            assert row["born"] is None or isinstance(row["born"], dt.date)
+
+
 def test_a_shrunk_counterexample_has_small_keys_and_one_row_of_each() -> None:
     users = [{"id": 40_000 + n, "name": f"name {n}", "boss_id": None} for n in range(20)]
     orders = [{"id": 900 + n, "user_id": 40_000 + n % 20, "fee": n} for n in range(40)]

@@ -47,11 +47,12 @@ def changes(layout: Layout, instance: Instance) -> Iterator[Change]:
             if part.domains[column.name].nullable and any(row.get(column.name) is not None for row in rows):
                 yield Change(((part.table.name, column.name),), None)
     keys = _key_groups(layout)
-    for members in keys.values():
+    for members in keys:
         yield from _renamed(layout, instance, members)
+    renamed = {member for members in keys for member in members}
     for part in layout.tables:
         for column in part.varied:
-            if part.groups[column.name] in keys:
+            if (part.table.name, column.name) in renamed:
                 continue
             plain, known = _plain(part, column.name)
             for index, row in enumerate(instance.get(part.table.name, [])):
@@ -59,8 +60,9 @@ def changes(layout: Layout, instance: Instance) -> Iterator[Change]:
                     yield Change(((part.table.name, column.name),), plain[0], index=index)
 
 
-def _key_groups(layout: Layout) -> dict[BaseColumn, list[BaseColumn]]:
-    """The columns of every group with a key in it, those of keys first."""
+def _key_groups(layout: Layout) -> list[list[BaseColumn]]:
+    """The columns of every group with a key in it, those of keys first; without those of another type, which are there
+    only because names are resolved loosely."""
     keyed: dict[BaseColumn, list[BaseColumn]] = {
         part.groups[name]: [] for part in layout.tables for key in part.keys for name in key
     }
@@ -70,7 +72,8 @@ def _key_groups(layout: Layout) -> dict[BaseColumn, list[BaseColumn]]:
             for name, group in part.groups.items():
                 if group in keyed and (name in in_key) is wanted:
                     keyed[group].append((part.table.name, name))
-    return keyed
+    family = {(part.table.name, name): domain.family for part in layout.tables for name, domain in part.domains.items()}
+    return [[m for m in members if family[m] == family[members[0]]] for members in keyed.values()]
 
 
 def _renamed(layout: Layout, instance: Instance, members: Sequence[BaseColumn]) -> Iterator[Change]:
