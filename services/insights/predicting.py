@@ -68,7 +68,8 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
     steady = _without(now, "residual_fast", "residual_slow", "run", "context", "carried", "carried_weight")
     matrices = np.vstack([table.matrix(LearnerState()), table.matrix(level), steady, now, then])
     slopes = np.tile(table.slopes, (len(_STEPS), 1))
-    chances = catalogue.model.knowledge.of_matrix(matrices, slopes).reshape(len(_STEPS), -1)
+    skill_sets = [item.skills for item in table.items] * len(_STEPS)
+    chances = catalogue.model.knowledge.of_matrix(matrices, slopes, skill_sets).reshape(len(_STEPS), -1)
     beliefs = (1 / (1 + np.exp(-matrices[:, _BELIEF]))).reshape(len(_STEPS), -1)
     rule = catalogue.model.knowledge.score_rule
     peers = matrices[: len(table.items), FEATURES.index("peer")].tolist()

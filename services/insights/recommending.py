@@ -49,7 +49,7 @@ def recommend(
 
     matrix, slopes = catalogue.table.matrix(learner.state, now), catalogue.table.slopes
     knowledge = catalogue.model.knowledge
-    distance = np.abs(knowledge.of_matrix(matrix, slopes, quick=True) - TARGET)
+    distance = np.abs(knowledge.quick(matrix, slopes) - TARGET)
     for name in learner.state.items:
         if (row := catalogue.table.rows.get(name)) is not None:
             distance[row] = np.inf
@@ -57,9 +57,10 @@ def recommend(
     if not chosen:
         return []
     follows = _paths(catalogue, learner)
+    skill_sets = [catalogue.table.items[row].skills for row in chosen]
+    chances = knowledge.of_matrix(matrix[chosen], slopes[chosen], skill_sets).tolist()
     candidates = [
-        _candidate(catalogue, learner, row, chance, follows, now)
-        for row, chance in zip(chosen, knowledge.of_matrix(matrix[chosen], slopes[chosen]).tolist(), strict=True)
+        _candidate(catalogue, learner, row, chance, follows, now) for row, chance in zip(chosen, chances, strict=True)
     ]
     return _pick(catalogue, candidates, limit)
 

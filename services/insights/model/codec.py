@@ -10,12 +10,13 @@ from typing import Any
 
 from services.insights.model.features import FEATURES
 from services.insights.model.items import ItemBank
-from services.insights.model.knowledge import SLOPED, Calibration, Knowledge, Linear, ScoreRule
+from services.insights.model.knowledge import SLOPED, Blend, Knowledge, Linear, ScoreRule
+from services.insights.model.networks import Networks
 from services.insights.model.population import Population
 from services.insights.model.state import Item, ItemState, LearnerState, SkillState
 from services.insights.model.trees import Trees
 
-FORMAT = 2
+FORMAT = 3
 
 
 class BrokenArtefact(ValueError):
@@ -60,8 +61,8 @@ def artefact(knowledge: Knowledge, population: Population) -> bytes:
         "trees": None
         if trees is None
         else [trees.baseline, trees.roots, trees.feature, trees.threshold, trees.left, trees.right, trees.value],
-        "tree_share": knowledge.tree_share,
-        "calibration": list(astuple(knowledge.calibration)),
+        "networks": None if knowledge.networks is None else knowledge.networks.parts(),
+        "blend": list(astuple(knowledge.blend)),
         "score_rule": list(astuple(knowledge.score_rule)),
         "population": [population.hours, population.session_minutes, population.paths],
     }
@@ -98,19 +99,22 @@ def _read(content: dict[str, Any]) -> tuple[Knowledge, Population]:
     trees = Trees(*content["trees"]) if content["trees"] is not None else None
     if trees is not None:
         trees.check(len(FEATURES))
+    networks = Networks(*content["networks"]) if content["networks"] is not None else None
+    if networks is not None:
+        networks.check(len(FEATURES))
     linear = Linear(*content["linear"])
     if len(linear.weights) != len(FEATURES) or any(len(own) != 1 + len(SLOPED) for own in linear.skills.values()):
         raise BrokenArtefact("the linear part has another width than the features")
     numbers = [linear.intercept, *linear.weights, *(weight for own in linear.skills.values() for weight in own)]
-    numbers += [*content["calibration"], *content["score_rule"], content["base"]]
+    numbers += [*content["blend"], *content["score_rule"], content["base"]]
     if not all(math.isfinite(number) for number in numbers):
         raise BrokenArtefact("the model holds numbers that are not finite")
     knowledge = Knowledge(
         ItemBank(content["base"], content["skills"], items, *content["company"]),
         linear,
         trees,
-        content["tree_share"],
-        Calibration(*content["calibration"]),
+        networks,
+        Blend(*content["blend"]),
         ScoreRule(*content["score_rule"]),
     )
     hours, minutes, paths = content["population"]

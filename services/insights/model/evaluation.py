@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.insights.model.corrections import Correction, corrected
-from services.insights.model.forecasts import score_figures, weakest_third
+from services.insights.model.forecasts import Scores, Weakest, scores, weakest_third
 from services.insights.model.history import Answer, History
 from services.insights.model.knowledge import Knowledge
 from services.insights.model.state import LearnerState, belief, expected, update
@@ -29,6 +29,14 @@ class Predictions:
     position: list[int]
     predict_ms: list[float] = field(default_factory=list)
     update_ms: list[float] = field(default_factory=list)
+
+    def add(self, other: Predictions) -> None:
+        self.chance += other.chance
+        self.frozen += other.frozen
+        self.outcome += other.outcome
+        self.position += other.position
+        self.predict_ms += other.predict_ms
+        self.update_ms += other.update_ms
 
 
 def predictions(knowledge: Knowledge, history: History) -> Predictions:
@@ -71,23 +79,47 @@ def _in_time(history: History) -> list[tuple[int, str, Answer]]:
     return [(place, learner, answer) for _, place, learner, answer in events]
 
 
-def report(knowledge: Knowledge, history: History) -> dict[str, Any]:
-    """Every figure. Raises ValueError: ``history`` has fewer than two outcomes."""
-    found = predictions(knowledge, history)
-    first = [i for i, position in enumerate(found.position) if position < FIRST]
-    figures: dict[str, Any] = {
-        "answers": len(found.outcome),
-        "learners": len(history),
-        **quality(found.chance, found.outcome),
-        "auc_first5": auc([found.chance[i] for i in first], [found.outcome[i] for i in first]),
-        "update_ms_p95": percentile(found.update_ms, 0.95),
-        "predict_ms_p95": percentile(found.predict_ms, 0.95),
-        **{f"{name}_items_frozen": value for name, value in quality(found.frozen, found.outcome).items()},
-        **band(found),
-        **score_figures(knowledge, history.values()),
-        **weakest_third(knowledge, history.values()),
-    }
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in figures.items()}
+@dataclass(slots=True)
+class Measured:
+    """What was seen of one fitted model on learners it never saw, or of several, each on its own learners."""
+
+    learners: int
+    predictions: Predictions
+    scores: Scores
+    weakest: Weakest
+
+    def add(self, other: Measured) -> None:
+        self.learners += other.learners
+        self.predictions.add(other.predictions)
+        self.scores.add(other.scores)
+        self.weakest.add(other.weakest)
+
+    def figures(self) -> dict[str, Any]:
+        """Every figure over all answers at once. Raises ValueError: there are fewer than two outcomes."""
+        found = self.predictions
+        first = [i for i, position in enumerate(found.position) if position < FIRST]
+        figures: dict[str, Any] = {
+            "answers": len(found.outcome),
+            "learners": self.learners,
+            **quality(found.chance, found.outcome),
+            "auc_first5": auc([found.chance[i] for i in first], [found.outcome[i] for i in first]),
+            "update_ms_p95": percentile(found.update_ms, 0.95),
+            "predict_ms_p95": percentile(found.predict_ms, 0.95),
+            **{f"{name}_items_frozen": value for name, value in quality(found.frozen, found.outcome).items()},
+            **band(found),
+            **self.scores.figures(),
+            **self.weakest.figures(),
+        }
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+def measured(knowledge: Knowledge, history: History) -> Measured:
+    return Measured(
+        len(history),
+        predictions(knowledge, history),
+        scores(knowledge, history.values()),
+        weakest_third(knowledge, history.values()),
+    )
 
 
 def quality(chances: Sequence[float], outcomes: Sequence[int]) -> dict[str, float]:

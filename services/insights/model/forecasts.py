@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.insights.model.history import Answer
@@ -16,9 +17,34 @@ LEAST_LATER = 3
 """Later answers that make a skill's observed success count as its truth."""
 
 
-def score_figures(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -> dict[str, Any]:
-    """After 10 answers, the score on the next 20 (whose items are known, their outcomes are not)."""
-    errors, covered, widths = [], 0, []
+@dataclass(slots=True)
+class Scores:
+    """One entry per learner with 30 answers: after 10, the score on the next 20 (whose items are known, their
+    outcomes are not)."""
+
+    errors: list[float] = field(default_factory=list)
+    covered: list[bool] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+
+    def add(self, other: Scores) -> None:
+        self.errors += other.errors
+        self.covered += other.covered
+        self.widths += other.widths
+
+    def figures(self) -> dict[str, Any]:
+        size = len(self.errors)
+        if not size:
+            return {"score_learners": 0}
+        return {
+            "score_learners": size,
+            "score_error": sum(self.errors) / size,
+            "interval_coverage": sum(self.covered) / size,
+            "interval_width": sum(self.widths) / size,
+        }
+
+
+def scores(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -> Scores:
+    found = Scores()
     for answers in histories:
         if len(answers) < AFTER + NEXT:
             continue
@@ -29,30 +55,47 @@ def score_figures(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -
         beliefs = [expected(*belief(state, item)) for item in items]
         interval = score(Coming(chances, beliefs, [item.peer for item in items]), state, knowledge.score_rule)
         observed = sum(answer.correct for answer in coming) / NEXT
-        errors.append(abs(interval.mean - observed))
-        covered += covers(interval, observed, NEXT)
-        widths.append(interval.high - interval.low)
-    if not errors:
-        return {"score_learners": 0}
-    size = len(errors)
-    return {
-        "score_learners": size,
-        "score_error": sum(errors) / size,
-        "interval_coverage": covered / size,
-        "interval_width": sum(widths) / size,
-    }
+        found.errors.append(abs(interval.mean - observed))
+        found.covered.append(covers(interval, observed, NEXT))
+        found.widths.append(interval.high - interval.low)
+    return found
 
 
-def weakest_third(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -> dict[str, Any]:
-    """Of the skills named weakest after half of the answers, the share that are among the weakest later.
+@dataclass(slots=True)
+class Weakest:
+    """Of the skills named weakest after half of the answers, how many are among the weakest later.
 
     Skills with at least 3 later answers count; a learner needs three of them. The truth is the third with the
     lowest observed success in the second half (ties by the skill's usual success do not enter: by name).
-    ``raw_accuracy`` ranks by the first half's plain success instead; ``chance`` is what drawing lots would find.
-    """
+    ``raw`` ranks by the first half's plain success instead; ``lots`` is what drawing lots would find."""
+
+    learners: int = 0
+    named: int = 0
+    model: int = 0
+    raw: int = 0
+    lots: float = 0.0
+
+    def add(self, other: Weakest) -> None:
+        self.learners += other.learners
+        self.named += other.named
+        self.model += other.model
+        self.raw += other.raw
+        self.lots += other.lots
+
+    def figures(self) -> dict[str, Any]:
+        if not self.named:
+            return {"weakest_learners": 0}
+        return {
+            "weakest_learners": self.learners,
+            "weakest_third_precision": self.model / self.named,
+            "weakest_third_raw_accuracy": self.raw / self.named,
+            "weakest_third_chance": self.lots / self.named,
+        }
+
+
+def weakest_third(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -> Weakest:
     easiness = skill_easiness(knowledge.bank)
-    hits = dict.fromkeys(("model", "raw"), 0)
-    named, lots, learners = 0, 0.0, 0
+    found = Weakest()
     for answers in histories:
         half = len(answers) // 2
         later = {
@@ -66,19 +109,8 @@ def weakest_third(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -
         truth = set(sorted(later, key=lambda skill: (later[skill], skill))[:third])
         model = [entry.skill for entry in strengths(state, later, easiness, knowledge.bank.base)][:third]
         raw = sorted(later, key=lambda skill: (earlier.get(skill, (0.5, 0))[0], skill))[:third]
-        hits["model"] += len(truth & set(model))
-        hits["raw"] += len(truth & set(raw))
-        named += third
-        lots += third * third / len(later)
-        learners += 1
-    if not named:
-        return {"weakest_learners": 0}
-    return {
-        "weakest_learners": learners,
-        "weakest_third_precision": hits["model"] / named,
-        "weakest_third_raw_accuracy": hits["raw"] / named,
-        "weakest_third_chance": lots / named,
-    }
+        found.add(Weakest(1, third, len(truth & set(model)), len(truth & set(raw)), third * third / len(later)))
+    return found
 
 
 def state_after(knowledge: Knowledge, answers: Sequence[Answer]) -> LearnerState:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.insights.model.features import FEATURES, features
 from services.insights.model.items import ItemBank
+from services.insights.model.networks import Networks
 from services.insights.model.state import Item, LearnerState, sigmoid
 from services.insights.model.trees import Trees
 
@@ -64,13 +65,15 @@ class Linear:
 
 
 @dataclass(slots=True)
-class Calibration:
-    """Platt's sigmoid on the blended logit.
+class Blend:
+    """The calibrated logit: intercept + the parts' logits, each times its weight, fitted on held-out learners.
 
-    Source: J. Platt, Probabilistic outputs for support vector machines (1999)."""
+    Source: D. H. Wolpert, Stacked generalization (1992); with one part it is Platt's sigmoid (1999)."""
 
-    slope: float = 1.0
-    offset: float = 0.0
+    intercept: float = 0.0
+    linear: float = 1.0
+    trees: float = 0.0
+    networks: float = 0.0
 
 
 @dataclass(slots=True)
@@ -95,40 +98,58 @@ class ScoreRule:
 
 @dataclass(slots=True)
 class Knowledge:
-    """``tree_share``: of the boosted trees' logit in the blend, the rest is the linear part's."""
+    """``trees`` and ``networks`` are None where there was too little to fit them on."""
 
     bank: ItemBank
     linear: Linear
     trees: Trees | None
-    tree_share: float
-    calibration: Calibration
+    networks: Networks | None
+    blend: Blend
     score_rule: ScoreRule
 
     def probability(self, state: LearnerState, item: Item, at: float = 0.0) -> float:
         """Of a correct answer of this learner to this item now, calibrated, in (0, 1)."""
         return self.of_vector(features(state, item, at), item.skills)
 
-    def of_vector(self, vector: Sequence[float], skills: Sequence[str]) -> float:
-        logit = self.linear.logit(vector, skills)
-        if self.trees is not None and self.tree_share:
-            logit += self.tree_share * (self.trees.logit(vector) - logit)
-        return sigmoid(self.calibration.slope * logit + self.calibration.offset)
+    def of_vector(self, vector: Sequence[float], skills: tuple[str, ...]) -> float:
+        blend = self.blend
+        logit = blend.intercept + blend.linear * self.linear.logit(vector, skills)
+        if self.trees is not None:
+            logit += blend.trees * self.trees.logit(vector)
+        if self.networks is not None:
+            logit += blend.networks * self.networks.logit(vector, skills)
+        return sigmoid(logit)
 
     def of_matrix(
-        self, matrix: NDArray[np.float64], slopes: NDArray[np.float64], *, quick: bool = False
+        self,
+        matrix: NDArray[np.float64],
+        slopes: NDArray[np.float64],
+        skill_sets: Sequence[tuple[str, ...]],
     ) -> NDArray[np.float64]:
-        """One probability per row. ``slopes``: ``linear.slopes`` of the rows' skills. ``quick``: by the linear part
-        alone, for choosing whom to ask the trees about."""
-        import numpy as np
+        """One probability per row. ``slopes``: ``linear.slopes`` of the rows' skills, which are ``skill_sets``."""
+        blend = self.blend
+        logit = blend.intercept + blend.linear * self.linear.logits(matrix, slopes)
+        if self.trees is not None:
+            logit = logit + blend.trees * self.trees.logits(matrix)
+        if self.networks is not None:
+            logit = logit + blend.networks * self.networks.logits(matrix, skill_sets)
+        return _chances(logit)
 
-        logit = self.linear.logits(matrix, slopes)
-        if not quick and self.trees is not None and self.tree_share:
-            logit = logit + self.tree_share * (self.trees.logits(matrix) - logit)
-        result: NDArray[np.float64] = 1 / (1 + np.exp(-(self.calibration.slope * logit + self.calibration.offset)))
-        return result
+    def quick(self, matrix: NDArray[np.float64], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``of_matrix`` with the linear part in the place of all: for choosing whom to ask the others about."""
+        blend = self.blend
+        whole = blend.linear + blend.trees + blend.networks
+        return _chances(blend.intercept + whole * self.linear.logits(matrix, slopes))
+
+
+def _chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+    return result
 
 
 def untrained() -> Knowledge:
     """What serves before anything was learnt: the belief's own logit, every item average."""
     weights = [1.0 if name == "shrunk_logit" else 0.0 for name in FEATURES]
-    return Knowledge(ItemBank(0.5, {}, {}), Linear(0.0, weights), None, 0.0, Calibration(), ScoreRule())
+    return Knowledge(ItemBank(0.5, {}, {}), Linear(0.0, weights), None, None, Blend(), ScoreRule())

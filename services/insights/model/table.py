@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.insights.model.features import FEATURES, LONGEST_PAUSE, NEVER, PRIOR_ANSWERS, log_run
+from services.insights.model.features import (
+    FEATURES,
+    ITEM_FEATURES,
+    LEARNER_FEATURES,
+    NEVER,
+    SKILL_FEATURES,
+    UNPRACTISED,
+    item_features,
+    learner_features,
+    skill_features,
+)
 from services.insights.model.knowledge import Linear
 from services.insights.model.state import PROBIT, SKILL_VARIANCE, Item, LearnerState
 
@@ -16,38 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLUMN = {name: column for column, name in enumerate(FEATURES)}
-_CONSTANT = [
-    _COLUMN[name]
-    for name in (
-        "easiness",
-        "easiness_variance",
-        "skill_easiness",
-        "item_answers",
-        "peer",
-        "skill_peer",
-        "place",
-        "near",
-        "near_weight",
-    )
-]
-"""What does not depend on the learner, in the order of ``_constant``."""
-_SKILL_MEANS = (
-    "skill_ability",
-    "skill_variance",
-    "skill_residual",
-    "skill_residual_slow",
-    "skill_run",
-    "skill_correct",
-    "skill_wrong",
-    "skill_new",
-    "skill_age",
+_ITEM, _LEARNER, _SKILL = (
+    slice(_COLUMN[names[0]], _COLUMN[names[-1]] + 1) for names in (ITEM_FEATURES, LEARNER_FEATURES, SKILL_FEATURES)
 )
-
-
-def _constant(item: Item) -> tuple[float, ...]:
-    answers, near_weight = math.log1p(item.answers), math.log1p(item.near_weight)
-    own = item.easiness, item.variance, item.skill_easiness, answers
-    return *own, item.peer, item.skill_peer, item.place, item.near, near_weight
 
 
 @dataclass(slots=True)
@@ -75,11 +56,11 @@ class ItemTable:
         same: dict[tuple[str, ...], list[int]] = {}
         skill_of, item_of, share = [], [], []
         after: dict[str, list[tuple[int, tuple[float, float]]]] = {}
-        constant = np.zeros((len(items), len(_CONSTANT)))
+        constant = np.zeros((len(items), len(ITEM_FEATURES)))
         for row, item in enumerate(items):
             if item.skills:
                 same.setdefault(item.skills, []).append(row)
-            constant[row] = _constant(item)
+            constant[row] = item_features(item)
             for earlier, link in item.after.items():
                 after.setdefault(earlier, []).append((row, link))
             for name in item.skills:
@@ -103,30 +84,15 @@ class ItemTable:
         """One row of ``FEATURES`` per item, equal to ``features(state, item, at)``."""
         import numpy as np
 
-        size = len(self.items)
-        x = np.zeros((size, len(FEATURES)))
-        x[:, _CONSTANT] = self.constant
+        x = np.zeros((len(self.items), len(FEATURES)))
+        x[:, _ITEM] = self.constant
+        x[:, _LEARNER] = learner_features(state, at)
         belief = self._skill_columns(x, state)
-        logit = x[:, 0] + state.mean + x[:, _COLUMN["skill_ability"]]
+        logit = x[:, _COLUMN["easiness"]] + state.mean + x[:, _COLUMN["skill_ability"]]
         x[:, _COLUMN["logit"]] = logit
-        x[:, _COLUMN["shrunk_logit"]] = logit / np.sqrt(1 + PROBIT * (state.variance + x[:, 1] + belief))
-        known = state.at > 0 and at > 0
-        pause = min(max(at - state.at, 0.0), LONGEST_PAUSE) if known else 0.0
-        for name, value in (
-            ("ability", state.mean),
-            ("ability_variance", state.variance),
-            ("residual_fast", state.fast),
-            ("residual_slow", state.slow),
-            ("answered", math.log1p(state.answered)),
-            ("success_rate", (state.correct + 0.5 * PRIOR_ANSWERS) / (state.answered + PRIOR_ANSWERS)),
-            ("run", log_run(state.run)),
-            ("item_age", NEVER),
-            ("pause", math.log1p(pause)),
-            ("pause_known", 1.0 if known else 0.0),
-            ("peers_recent", state.peers_recent),
-            ("context", state.context),
-        ):
-            x[:, _COLUMN[name]] = value
+        variance = state.variance + x[:, _COLUMN["easiness_variance"]] + belief
+        x[:, _COLUMN["shrunk_logit"]] = logit / np.sqrt(1 + PROBIT * variance)
+        x[:, _COLUMN["item_age"]] = NEVER
         self._history_columns(x, state)
         self._company_columns(x, state)
         return x
@@ -136,34 +102,21 @@ class ItemTable:
         import numpy as np
 
         size = len(self.items)
-        per_skill = np.zeros((len(self.skills), len(_SKILL_MEANS)))
-        per_skill[:, 7:] = 1.0, NEVER
+        per_skill = np.tile(UNPRACTISED, (len(self.skills), 1))
         variances = np.full(len(self.skills), SKILL_VARIANCE)
         for name, skill in state.skills.items():
             column = self.skills.get(name)
-            if column is None:
-                continue
-            variances[column] = skill.variance
-            per_skill[column] = (
-                skill.mean,
-                skill.variance,
-                skill.residual,
-                skill.residual_slow,
-                log_run(skill.run),
-                math.log1p(skill.correct),
-                math.log1p(skill.wrong),
-                0.0,
-                math.log1p(state.answered - skill.position),
-            )
-        for position, name in enumerate(_SKILL_MEANS):
+            if column is not None:
+                variances[column] = skill.variance
+                per_skill[column] = skill_features(state, skill)
+        for position, name in enumerate(SKILL_FEATURES):
             weights = per_skill[self.skill_of, position] * self.share
             x[:, _COLUMN[name]] = np.bincount(self.item_of, weights, size)
         least = np.full(size, np.inf)
         np.minimum.at(least, self.item_of, per_skill[self.skill_of, 0])
         x[:, _COLUMN["skill_ability_least"]] = np.where(np.isinf(least), 0.0, least)
         bare = np.bincount(self.item_of, minlength=size) == 0
-        x[bare, _COLUMN["skill_new"]] = 1.0
-        x[bare, _COLUMN["skill_age"]] = NEVER
+        x[bare, _SKILL] = UNPRACTISED
         added: NDArray[np.float64] = np.bincount(self.item_of, variances[self.skill_of] * self.share**2, size).astype(
             float
         )

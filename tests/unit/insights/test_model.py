@@ -14,13 +14,13 @@ from scripts.evaluate_insights import main
 from services.insights.model.codec import BrokenArtefact, artefact, from_artefact, state_from_json, state_to_json
 from services.insights.model.company import fit_bank
 from services.insights.model.corrections import Correction, corrected
-from services.insights.model.evaluation import auc, ece, report
+from services.insights.model.evaluation import auc, ece, measured
 from services.insights.model.features import FEATURES, features
 from services.insights.model.fit import TooLittleHistory, fit
 from services.insights.model.history import Answer, columns
 from services.insights.model.interactions import BadRow, read_history
 from services.insights.model.items import fit_items
-from services.insights.model.knowledge import Knowledge, untrained
+from services.insights.model.knowledge import Blend, Knowledge, untrained
 from services.insights.model.population import Population
 from services.insights.model.state import Item, LearnerState, update
 from services.insights.model.trees import Trees, exported
@@ -70,7 +70,7 @@ def test_easiness_is_found_again() -> None:
 
 def test_predictions_come_near_the_rule_that_made_the_answers(knowledge: Knowledge) -> None:
     test = history(80, 50, 3)
-    figures = report(knowledge, test)
+    figures = measured(knowledge, test).figures()
     assert best_auc(test, 3) - 0.03 < figures["auc"] <= best_auc(test, 3) + 0.005
     assert figures["ece"] < 0.03
     assert 0.65 <= figures["interval_coverage"] <= 0.95
@@ -109,7 +109,7 @@ def test_calibration_error_of_known_cases() -> None:
 
 def test_states_and_models_survive_being_written(knowledge: Knowledge) -> None:
     stump = Trees(0.1, [0], [0, -1, -1], [0.5, 0.0, 0.0], [1, 0, 0], [2, 0, 0], [0.0, -1.0, 1.0])
-    knowledge = replace(knowledge, trees=stump, tree_share=0.5)
+    knowledge = replace(knowledge, trees=stump, blend=Blend(0.1, 0.5, 0.3))
     state = LearnerState()
     for answer in next(iter(history(1, 50, 5).values())):
         update(state, knowledge.bank.get(answer.item, answer.skills), answer.correct, 5.0)
@@ -205,5 +205,12 @@ def test_the_script_writes_every_figure(tmp_path: Path, capsys: pytest.CaptureFi
     figures = json.loads(out.read_text(encoding="utf-8"))
     assert {"auc", "log_loss", "ece", "auc_first5", "update_ms_p95", "predict_ms_p95", "score_error"} <= set(figures)
     assert figures["answers"] == 2400
+    assert main(["--train", str(tmp_path / "train.csv"), "--folds", "3", "--out", str(out)]) == 0
+    pooled = json.loads(out.read_text(encoding="utf-8"))
+    assert (pooled["answers"], pooled["learners"], pooled["train_learners"]) == (2400, 60, 40)
+    assert sum(fold["answers"] for fold in pooled["folds"]) == 2400
+    assert pooled["score_learners"] == 60
+    least, *_, most = sorted(fold["log_loss"] for fold in pooled["folds"])
+    assert least <= pooled["log_loss"] <= most
     assert main(["--train", str(tmp_path / "none.csv"), "--test", str(out), "--out", str(out)]) == 1
     assert "none.csv" in capsys.readouterr().err
