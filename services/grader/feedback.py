@@ -123,4 +123,5 @@ def _provenance(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "data_sets": [{"name": score["name"], "agrees": score["agrees"]} for score in verdict["datasets"]],
         "instances": verdict["instances"],
         "exhausted": verdict["exhausted"],
+        "as_of": verdict["as_of"],
     }

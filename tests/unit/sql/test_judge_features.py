@@ -1,5 +1,7 @@
 """Pairs over many features of SQL: what tells them apart has to be among the values tried."""
 
+from datetime import UTC, date, datetime, timedelta
+
 import pytest
 
 from services.kernel.sql.compare import ComparisonPolicy
@@ -130,3 +132,28 @@ def test_what_explains_a_verdict_is_left_out_where_nobody_asks() -> None:
 
     assert verdict.outcome == "different"
     assert (verdict.mistakes, verdict.clause_scores, verdict.score) == ((), {}, 0.0)
+
+
+def test_the_current_date_is_a_boundary_and_the_verdict_says_which_it_was() -> None:
+    reference = "SELECT id FROM emp WHERE hired < CURRENT_DATE - INTERVAL 7 DAY"
+    answer = "SELECT id FROM emp WHERE hired <= today() - INTERVAL 7 DAY"
+    day = date(2024, 3, 4)
+
+    verdict = judge(JudgeRequest(SCHEMA, reference, answer, budget_ms=3000, as_of=day))
+
+    assert (verdict.outcome, verdict.as_of) == ("different", day)
+    assert verdict.counterexample is not None
+    assert [row["hired"] for row in verdict.counterexample.dataset.rows("emp")] == [date(2024, 2, 26)]
+    assert verdict.to_json()["as_of"] == "2024-03-04"
+
+
+def test_forms_of_the_current_date_are_one_and_other_queries_have_no_date() -> None:
+    dated = JudgeRequest(
+        SCHEMA, "SELECT id FROM emp WHERE hired = CURRENT_DATE", "SELECT id FROM emp WHERE today() = hired"
+    )
+
+    verdict = judge(JudgeRequest.from_json(dated.to_json()))
+
+    assert verdict.outcome == "equivalent"
+    assert verdict.as_of == datetime.now(UTC).date() or verdict.as_of == (datetime.now(UTC) - timedelta(days=1)).date()
+    assert verdict_on("SELECT id FROM emp", "SELECT boss FROM emp", ComparisonPolicy(), 1000).as_of is None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import zip_longest
-from typing import Self
 
 import duckdb
 import sqlglot
@@ -20,7 +18,7 @@ from services.kernel.sql.clauses import clause_scores
 from services.kernel.sql.compare import ResultRow, compare
 from services.kernel.sql.dataset import Dataset
 from services.kernel.sql.judge.canonical import canonical_tree, equal_by_rewriting, may_be_same, same_query
-from services.kernel.sql.judge.deadline import Deadline, PassedLimit
+from services.kernel.sql.judge.deadline import Deadline
 from services.kernel.sql.judge.differing import Differing
 from services.kernel.sql.judge.engine import InstanceEngine
 from services.kernel.sql.judge.hints import read_hints
@@ -29,8 +27,10 @@ from services.kernel.sql.judge.layout import Layout, plan_layout
 from services.kernel.sql.judge.minimise import Minimiser
 from services.kernel.sql.judge.pair import Pair, Run, Standing, reorderings
 from services.kernel.sql.judge.remarks import remarks_on
-from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Outcome, Verdict
+from services.kernel.sql.judge.report import Clock, Report
+from services.kernel.sql.judge.request import Counterexample, DatasetScore, JudgeRequest, Method, Verdict
 from services.kernel.sql.judge.search import OPENING, Found, Search
+from services.kernel.sql.judge.today import on_one_day
 from services.kernel.sql.judge.verify import Verifier
 from services.kernel.sql.locate import locate
 from services.kernel.sql.mistakes import Mistake
@@ -49,63 +49,19 @@ def judge(request: JudgeRequest) -> Verdict:
     Deterministic by seed, except that a slower machine gets through fewer instances within the budget. Runs the two
     queries as they are: call it inside a sandbox, after the guard.
     """
-    report = _Report(request, _Clock.now())
+    started = Clock.now()
     trees = []
     for which, sql in (("reference", request.reference_sql), ("candidate", request.candidate_sql)):
         try:
             trees.append(sqlglot.parse_one(sql, read="duckdb"))
         except SqlglotError as error:
-            return report.verdict("unsupported", f"{which}_unparsable", "none", detail=str(error))
-    return _Judgement(report, trees[0], trees[1]).run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """Seconds of wall-clock and of processor time."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls) -> Self:
-        return cls(time.monotonic(), time.process_time())
-
-    def elapsed(self) -> tuple[float, float]:
-        """Milliseconds of each since then."""
-        return (time.monotonic() - self.wall) * 1000, (time.process_time() - self.cpu) * 1000
-
-
-@dataclass
-class _Report:
-    """Fills in what every verdict records."""
-
-    request: JudgeRequest
-    started: _Clock
-    instances: int = 0
-    ended_by: PassedLimit = ""
-    datasets: tuple[DatasetScore, ...] = ()
-
-    def verdict(self, outcome: Outcome, reason: str, method: Method, *, detail: str = "") -> Verdict:
-        elapsed, cpu = self.started.elapsed()
-        return Verdict(
-            outcome=outcome,
-            reason=reason,
-            method=method,
-            engine=f"duckdb {duckdb.__version__}",
-            seed=self.request.seed,
-            budget_ms=self.request.budget_ms,
-            elapsed_ms=elapsed,
-            cpu_ms=cpu,
-            detail=detail,
-            instances=self.instances,
-            ended_by=self.ended_by,
-            datasets=self.datasets,
-            score=1.0 if outcome == "equivalent" else 0.0,
-        )
+            return Report(request, started).verdict("unsupported", f"{which}_unparsable", "none", detail=str(error))
+    request, trees = on_one_day(request, trees)
+    return _Judgement(Report(request, started), trees[0], trees[1]).run()
 
 
 class _Judgement:
-    def __init__(self, report: _Report, reference: exp.Expr, candidate: exp.Expr) -> None:
+    def __init__(self, report: Report, reference: exp.Expr, candidate: exp.Expr) -> None:
         request = report.request
         self._report, self._request, self._reference, self._candidate = report, request, reference, candidate
         self._pair = Pair(request.reference_sql, reference, request.candidate_sql, candidate, request.policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
 from services.kernel.sql.compare import ComparisonPolicy, Difference, ResultRow
@@ -23,7 +24,8 @@ class JudgeRequest:
     judgement, which is also given up after ``deadline.WALL_FACTOR`` times as much wall-clock time.
 
     ``search``: False judges on ``datasets`` alone (and cannot tell more than they do). ``explain``: False leaves out
-    what a learner is told beside the verdict: mistakes, scores by clause, remarks.
+    what a learner is told beside the verdict: mistakes, scores by clause, remarks. ``as_of``: what CURRENT_DATE is;
+    None: today's date in UTC.
     """
 
     schema: Schema
@@ -35,6 +37,7 @@ class JudgeRequest:
     budget_ms: int = 2000
     search: bool = True
     explain: bool = True
+    as_of: date | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +50,7 @@ class JudgeRequest:
             "budget_ms": self.budget_ms,
             "search": self.search,
             "explain": self.explain,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
         }
 
     @classmethod
@@ -63,6 +67,7 @@ class JudgeRequest:
             int(data.get("budget_ms", 2000)),
             bool(data.get("search", True)),
             bool(data.get("explain", True)),
+            date.fromisoformat(data["as_of"]) if data.get("as_of") else None,
         )
 
 
@@ -109,6 +114,7 @@ class Verdict:
     ``clause_scores``: clause -> share that agrees, 0..1. ``score``: partial credit, 0..1, 1 only when accepted.
     ``remarks``: codes for an accepted answer that could be better. ``ended_by``: the limit that ended the search before
     all instances were tried, "" where none did. ``elapsed_ms`` is wall-clock time, ``cpu_ms`` processor time.
+    ``as_of``: the date that CURRENT_DATE was; None where neither query asks for it.
     """
 
     outcome: Outcome
@@ -128,6 +134,7 @@ class Verdict:
     score: float = 0.0
     remarks: tuple[str, ...] = ()
     cpu_ms: float = 0.0
+    as_of: date | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -154,6 +161,7 @@ class Verdict:
             "clause_scores": dict(self.clause_scores),
             "score": self.score,
             "remarks": list(self.remarks),
+            "as_of": self.as_of.isoformat() if self.as_of else None,
         }
 
 
