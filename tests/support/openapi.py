@@ -1,10 +1,15 @@
 """A service against its own document: generated requests find no 5xx and no undocumented answer."""
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import httpx
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -40,15 +45,43 @@ def operations(schema: schemathesis.schemas.BaseSchema) -> set[tuple[str, str]]:
     return {(found.ok().method.upper(), found.ok().path) for found in schema.get_all_operations()}
 
 
-def send_generated(
+@dataclass
+class Answers:
+    """To generated requests. ``statuses``: how many of each. ``objections``: what the checks had against an answer,
+    with the plainest request that shows it."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    objections: list[str] = field(default_factory=list)
+
+
+def answers_to_generated(
     schema: schemathesis.schemas.BaseSchema, method: str, path: str, headers: dict[str, str], examples: int = 40
-) -> None:
-    """Requests that fit the document and requests that do not, each answer checked."""
+) -> Answers:
+    """To requests that fit the document and requests that do not, each answer held against ``CHECKS``.
+
+    Raises:
+        requests.RequestException: the service did not answer.
+    """
     operation = schema[path][method]
+    answers = Answers()
 
     @given(case=operation.as_strategy(GenerationMode.POSITIVE) | operation.as_strategy(GenerationMode.NEGATIVE))
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    def requests(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=CHECKS, headers=headers)
+    def ask(case: schemathesis.Case) -> None:
+        answer = case.call(headers=headers)
+        answers.statuses[answer.status_code] += 1
+        case.validate_response(answer, checks=CHECKS, headers=headers)
 
-    requests()
+    try:
+        ask()
+    except* Failure as failures:
+        answers.objections += [str(failure) for failure in _flat(failures)]
+    return answers
+
+
+def _flat(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _flat(inner)
+    else:
+        yield error

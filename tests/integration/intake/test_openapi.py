@@ -4,7 +4,7 @@ import httpx
 import pytest
 import schemathesis
 
-from tests.support.openapi import document, operations, send_generated
+from tests.support.openapi import answers_to_generated, document, operations
 from tests.support.running import bearer
 
 OPERATIONS = [
@@ -34,7 +34,9 @@ def test_every_operation_is_listed_here(schema: schemathesis.schemas.BaseSchema)
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_generated_requests(schema: schemathesis.schemas.BaseSchema, method: str, path: str) -> None:
-    send_generated(schema, method, path, bearer("root", "admin"))
+    answers = answers_to_generated(schema, method, path, bearer("root", "admin"))
+    assert answers.objections == []
+    assert max(answers.statuses) < 500
 
 
 def test_the_docs_page(served: str) -> None:

@@ -104,6 +104,13 @@ async def test_a_due_schedule_becomes_a_job_end_to_end(intake: Running) -> None:
         return bool(await intake.database.pool.fetchval("SELECT count(*) FROM ai_jobs WHERE fence = 1"))
 
     await until(released)
+    job = await intake.database.fetchrow("SELECT * FROM ai_jobs WHERE fence = 1 ORDER BY created_at LIMIT 1")
+    assert job is not None
+    assert (job["type"], job["worker"], job["status"]) == ("problem_generation", "generator", "queued")
+    assert json.loads(job["options"]) == {"data_type": "pa"}
+    assert json.loads(job["metadata"])["schedule"] == "daily-problems-pa"
+    due = await intake.database.pool.fetchval("SELECT next_due_at FROM schedules WHERE name = 'daily-problems-pa'")
+    assert due > datetime.fromisoformat(json.loads(job["metadata"])["dueAt"])
 
 
 async def test_schedules_are_kept_by_administrators(http: httpx.AsyncClient) -> None:
