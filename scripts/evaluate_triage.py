@@ -11,7 +11,9 @@ and examples of the shipped taxonomy with the same categories are used, unless `
 Figures: ``category`` is the share of right categories, or, where texts have several, the share of right yes-or-no
 decisions over all texts and categories (``category_any``: the first one given is among the right ones);
 ``priority`` the share of right priorities; ``ece`` the expected calibration error in 10 bins of equal width
-(Guo et al. 2017) of the first answer's confidence; ``agreement`` per cent agreement and Cohen's kappa.
+(Guo et al. 2017) of the first answer's confidence, and ``ece_if_calibrated`` what a perfectly calibrated classifier
+with the same confidences would score on so many texts, for few texts never fill a bin evenly; ``agreement`` per cent
+agreement and Cohen's kappa.
 """
 
 import argparse
@@ -27,6 +29,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 # Run as a file, this folder is first on the path, with a `services` and a `contracts` of its own.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -39,6 +44,7 @@ from services.assistant.triage.training import train
 
 BINS = 10
 SEED = 20_261_121
+SIMULATIONS = 1_000
 OWN = "building_maintenance"
 APART: tuple[Split, ...] = ("development", "fresh")
 """Requests in files of their own, of splits of these names, which are never trained on."""
@@ -69,7 +75,7 @@ class Tally:
             "texts": len(self.guesses),
             "category": _share(right),
             "category_any": _share(first),
-            "category_ece": _calibration_error([g.category.confidence for _, g in self.guesses], first),
+            **_calibration("category", [g.category.confidence for _, g in self.guesses], first),
             "p50_ms": round(ranked[len(ranked) // 2], 3),
             "p95_ms": round(ranked[int(0.95 * len(ranked))], 3),
             "p95_cpu_ms": round(sorted(self.cpu_milliseconds)[int(0.95 * len(ranked))], 3),
@@ -77,7 +83,7 @@ class Tally:
         if priorities:
             hits = [local.priority.labels[0] == example.priority for example, local in self.guesses]
             report["priority"] = _share(hits)
-            report["priority_ece"] = _calibration_error([g.priority.confidence for _, g in self.guesses], hits)
+            report |= _calibration("priority", [g.priority.confidence for _, g in self.guesses], hits)
             report |= self._routing(taxonomy)
         report["wrong"] = Counter(
             f"{example.category} taken for {local.category.labels[0]}"
@@ -111,14 +117,22 @@ def _share(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 4) if values else math.nan
 
 
-def _calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+def _calibration(what: str, confidences: Sequence[float], right: Sequence[bool]) -> dict[str, float]:
+    """The expected calibration error, and what it would be on average if every answer were right with exactly the
+    probability that is its confidence (simulated ``SIMULATIONS`` times)."""
+    draws = np.random.default_rng(SEED).random((SIMULATIONS, len(confidences))) < np.asarray(confidences)
+    expected = float(np.mean([_calibration_error(confidences, draw) for draw in draws]))
+    return {
+        f"{what}_ece": round(_calibration_error(confidences, np.asarray(right)), 4),
+        f"{what}_ece_if_calibrated": round(expected, 4),
+    }
+
+
+def _calibration_error(confidences: Sequence[float], right: NDArray[np.bool_]) -> float:
     """Mean distance of confidence and accuracy over bins, weighted by their size."""
-    total = 0.0
-    for number in range(BINS):
-        members = [i for i, value in enumerate(confidences) if min(BINS - 1, int(value * BINS)) == number]
-        if members:
-            total += abs(sum(confidences[i] for i in members) - sum(right[i] for i in members))
-    return round(total / len(confidences), 4)
+    bins = np.minimum(BINS - 1, (np.asarray(confidences) * BINS).astype(int))
+    gaps = np.bincount(bins, np.asarray(confidences) - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(bins))
 
 
 def taxonomy_for(name: str | None, examples: Sequence[Example]) -> Taxonomy:

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from math import cbrt, log1p
+from math import log1p
 
-MAX_CHARACTERS = 4_000
-"""More than this of one text is not looked at: it bounds an answer's time, and a request says what it wants early."""
+MAX_CHARACTERS = 2_500
+"""More than this of one text is not looked at: a request says what it wants early, and an answer, which is given on the
+event loop, takes less than 20 ms however long the text."""
 OPENING_CHARACTERS = 200
 SHORTEST, LONGEST = 3, 6
 """Lengths of the n-grams of a word, in letters, the blank at a word's edges included."""
@@ -29,6 +30,8 @@ _NO_WORD = re.compile(r"[^\w]+")
 _NO_TERM = re.compile(r"[^\w?!]+")
 _MARKS = re.compile(r"([?!])")
 _REPEATED = re.compile(r"(.)\1{2,}")
+_SHORT = re.compile(r"[a-z0-9]{1,3}")
+_SHORT_WORD = re.compile(r"(?<= )[a-z0-9]{1,3}(?![a-z0-9])")
 _NO_HANGUL = re.compile("[^\uac00-\ud7a3]+")
 _FIRST_BLOCK, _BLOCKS = 0xAC00, 11_172
 _LEADS, _VOWELS, _TAILS = 0x1100, 0x1161, 0x11A7
@@ -45,6 +48,12 @@ class Text:
     truncated: bool
 
     @cached_property
+    def short(self) -> frozenset[str]:
+        """Latin words of up to three letters, with or without a Korean ending ("tv", "usb"). A keyword of this length
+        stands for itself only: too many words begin with "ant", "car" or "ups"."""
+        return frozenset(_SHORT_WORD.findall(self.flat))
+
+    @cached_property
     def squeezed(self) -> str:
         """The words without blanks: where Korean writes them is a matter of habit."""
         return self.flat.replace(" ", "")
@@ -52,7 +61,8 @@ class Text:
 
 def read(text: str) -> Text:
     """Normalise a text of any length and script."""
-    kept = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).lower()
+    # A compatibility form may stand for 18 characters.
+    kept = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS])[:MAX_CHARACTERS].lower()
     marked = _MARKS.sub(r" \1 ", _REPEATED.sub(r"\1\1", kept))
     flat = " " + _NO_TERM.sub(" ", marked).strip() + " "
     opening = flat[:OPENING_CHARACTERS]
@@ -103,11 +113,13 @@ def syllable_terms(text: Text) -> list[str]:
 
 @dataclass(frozen=True)
 class KeywordGroup:
-    """The keywords of one label. ``flat`` and ``squeezed``: the numbers of those searched in ``Text.flat`` (a Latin one
-    at the beginning of a word) and in ``Text.squeezed`` (Korean of several words), and as what."""
+    """The keywords of one label. ``short``, ``flat`` and ``squeezed``: the numbers of those searched in ``Text.short``
+    (Latin of a few letters), in ``Text.flat`` (a Latin one at the beginning of a word) and in ``Text.squeezed`` (Korean
+    of several words), and as what."""
 
     label: str
     keywords: tuple[str, ...]
+    short: tuple[tuple[int, str], ...]
     flat: tuple[tuple[int, str], ...]
     squeezed: tuple[tuple[int, str], ...]
 
@@ -115,32 +127,22 @@ class KeywordGroup:
     def of(cls, label: str, keywords: Sequence[str]) -> KeywordGroup:
         cleaned = tuple(dict.fromkeys(_NO_WORD.sub(" ", word.lower()).strip() for word in keywords))
         kept = tuple(word for word in cleaned if word)
-        flat = [(i, f" {word}" if word[0].isascii() else word) for i, word in enumerate(kept)]
-        apart = {i for i, word in enumerate(kept) if " " in word and not word[0].isascii()}
-        return cls(
-            label,
-            kept,
-            tuple(entry for entry in flat if entry[0] not in apart),
-            tuple((i, word.replace(" ", "")) for i, word in flat if i in apart),
-        )
+        short = [(i, word) for i, word in enumerate(kept) if _SHORT.fullmatch(word)]
+        squeezed = [(i, word.replace(" ", "")) for i, word in enumerate(kept) if " " in word and not word[0].isascii()]
+        apart = {i for i, _ in (*short, *squeezed)}
+        flat = [(i, f" {word}" if word[0].isascii() else word) for i, word in enumerate(kept) if i not in apart]
+        return cls(label, kept, tuple(short), tuple(flat), tuple(squeezed))
 
     def found_in(self, text: Text) -> list[int]:
         """The numbers of the keywords in the text."""
-        flat, squeezed = text.flat, text.squeezed
-        found = [i for i, needle in self.flat if needle in flat]
+        short, flat, squeezed = text.short, text.flat, text.squeezed
+        found = [i for i, word in self.short if word in short]
+        found += [i for i, needle in self.flat if needle in flat]
         return found + [i for i, needle in self.squeezed if needle in squeezed]
 
 
 WORD_SHARE = 0.3
 """Of one keyword's number beside its group's."""
-
-
-def keyword_weight(examples: int) -> float:
-    """Of keyword hits beside n-gram vectors of length 1. Keywords are what is known before any text is seen: the more
-    texts there are to learn from, the less they count, for a training text holds more of the keywords that its author
-    had in mind than the texts to come. Chosen by cross-validation with 80 and on requests written apart with 1,000.
-    """
-    return 0.2 * cbrt(1_000 / max(1, examples))
 
 
 class Keywords:
@@ -149,10 +151,8 @@ class Keywords:
 
     PER_GROUP = 2
 
-    def __init__(self, groups: Sequence[KeywordGroup], weight: float) -> None:
-        """``weight``: see ``keyword_weight``."""
+    def __init__(self, groups: Sequence[KeywordGroup]) -> None:
         self.groups = tuple(groups)
-        self.weight = weight
         self.size = sum(self.PER_GROUP + len(group.keywords) for group in self.groups)
 
     def values(self, text: Text) -> dict[int, float]:
@@ -162,10 +162,10 @@ class Keywords:
         opening = text if len(text.flat) <= OPENING_CHARACTERS else read(text.opening)
         for group in self.groups:
             if found := group.found_in(text):
-                values[base] = self.weight * log1p(len(found))
-                values.update((base + self.PER_GROUP + i, self.weight * WORD_SHARE) for i in found)
+                values[base] = log1p(len(found))
+                values.update((base + self.PER_GROUP + i, WORD_SHARE) for i in found)
                 if opened := found if opening is text else group.found_in(opening):
-                    values[base + 1] = self.weight * log1p(len(opened))
+                    values[base + 1] = log1p(len(opened))
             base += self.PER_GROUP + len(group.keywords)
         return values
 
@@ -189,11 +189,3 @@ def _pieces_of(text: Text) -> list[str]:
 PIECES = View("pieces", _pieces_of)
 VIEWS = (PIECES, View("opening", opening_terms), View("syllables", syllable_terms))
 """In the order of their columns."""
-
-
-def view_weights(examples: int) -> tuple[float, ...]:
-    """The length of each view's vector, in the order of ``VIEWS``. Whole words and pairs of them are telling where they
-    have been seen, so they count the more the more texts there are. Chosen by cross-validation with 80 texts, on
-    requests looked at during development with 2,000, and on held-out texts with 4,000.
-    """
-    return 1.0, min(1.0, 0.3 * (max(1, examples) / 100) ** 0.25), 1.0

@@ -40,6 +40,8 @@ class Head:
     ``weights``: labels x features. ``scale`` and ``shift``: probability = softmax(scale * score), or, where several
     labels may hold, sigmoid(scale * score + shift); labels from ``cut`` up are given. ``unsure_below``: confidence.
     ``shares``: of the training texts that have each label, which is all that is known of a text in unknown words.
+    ``sure_slope`` and ``sure_intercept``: of the logistic curve from the ``evidence`` for the first answer to how often
+    it is right.
     """
 
     labels: tuple[str, ...]
@@ -51,22 +53,58 @@ class Head:
     multiple: bool = False
     cut: float = 0.5
     shares: tuple[float, ...] = ()
+    sure_slope: float = 1.0
+    sure_intercept: float = 0.0
+
+
+def evidence(scores: Numbers, multiple: bool) -> Numbers:
+    """For the first answer of each text (``scores``: texts x labels): its lead over the second one, or, where several
+    labels may hold or there is one only, its own score."""
+    import numpy as np
+
+    if multiple or scores.shape[1] < 2:
+        own: Numbers = scores.max(axis=1)
+        return own
+    second, first = np.partition(scores, -2, axis=1)[:, -2:].T
+    lead: Numbers = first - second
+    return lead
 
 
 def probabilities_of(scores: Numbers, head: Head) -> Numbers:
-    """``scores``: texts x labels. Temperature-scaled softmax, or Platt's sigmoid where several labels may hold.
+    """``scores``: texts x labels. The first answer's probability is calibrated by itself, as it is what people and
+    routing go by; the other labels share the rest in the proportions of a temperature-scaled softmax, or have Platt's
+    sigmoid where several may hold.
 
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks; Platt 1999.
+    Source: Gupta and Ramdas 2022, Top-label calibration and multiclass-to-binary reductions; Guo et al. 2017, On
+    calibration of modern neural networks; Platt 1999.
     """
     import numpy as np
 
+    rows, first = np.arange(len(scores)), scores.argmax(axis=1)
+    sure = _sigmoid(head.sure_slope * evidence(scores, head.multiple) + head.sure_intercept)
     if head.multiple:
-        found: Numbers = 1 / (1 + np.exp(-np.clip(head.scale * scores + head.shift, -30, 30)))
+        found = _sigmoid(head.scale * scores + head.shift)
+        found[rows, first] = 0.0
+        found[rows, first] = np.maximum(sure, found.max(axis=1))
         return found
-    scaled = head.scale * (scores - scores.max(axis=1, keepdims=True))
-    exponents = np.exp(scaled)
-    normalised: Numbers = exponents / exponents.sum(axis=1, keepdims=True)
-    return normalised
+    if scores.shape[1] < 2:
+        return np.ones_like(scores)
+    exponents: Numbers = np.exp(head.scale * (scores - scores.max(axis=1, keepdims=True)))
+    exponents[rows, first] = 0.0
+    others = exponents / exponents.sum(axis=1, keepdims=True)
+    # The first answer stays the most probable one.
+    second = others.max(axis=1)
+    sure = np.maximum(sure, second / (1 + second))
+    shared: Numbers = others * (1 - sure)[:, None]
+    shared[rows, first] = np.maximum(sure, shared.max(axis=1))  # what rounding may take from it
+    return shared
+
+
+def _sigmoid(values: Numbers) -> Numbers:
+    import numpy as np
+
+    found: Numbers = np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), dtype=values.dtype)
+    return found
 
 
 def by_share(values: Iterable[float], share: float) -> float:

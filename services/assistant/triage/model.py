@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-FORMAT = 3
+FORMAT = 4
 WHY_TERMS = 4
 WORDS_HELD = 20_000
 ENOUGH_KNOWN = 0.2
@@ -56,14 +56,13 @@ class BrokenModel(PermanentError):
 
 
 class TriageModel:
-    """``version``: says what it was trained from. ``vocabularies``, term to number from 0, and ``view_weights`` stand
-    in the order of ``features.VIEWS``. Not for change after construction; safe to share."""
+    """``version``: says what it was trained from. ``vocabularies``, term to number from 0, stand in the order of
+    ``features.VIEWS``. Not for change after construction; safe to share."""
 
     def __init__(
         self,
         version: str,
         vocabularies: Sequence[Mapping[str, int]],
-        view_weights: Sequence[float],
         idf: Numbers,
         keywords: Keywords,
         category: Head,
@@ -71,7 +70,6 @@ class TriageModel:
     ) -> None:
         self.version = version
         self._vocabularies = tuple(vocabularies)
-        self._view_weights = tuple(view_weights)
         self._idf = idf
         self._keywords = keywords
         # Words come back: what they are made of is looked up once.
@@ -90,17 +88,13 @@ class TriageModel:
 
         terms = sum(map(len, self._vocabularies))
         size = terms + self._keywords.size
-        if (
-            len(self._vocabularies) != len(VIEWS)
-            or len(self._view_weights) != len(VIEWS)
-            or self._idf.shape != (terms,)
-        ):
+        if len(self._vocabularies) != len(VIEWS) or self._idf.shape != (terms,):
             raise BrokenModel("the classifier's inverse document frequencies do not fit its vocabulary")
         for head in (self.category, self.priority):
             labels = len(head.labels)
             if head.weights.shape != (labels, size) or head.bias.shape != (labels,) or len(head.shares) != labels:
                 raise BrokenModel("the classifier's weights do not fit its labels and features")
-            numbers = (head.scale, head.shift, head.unsure_below, head.cut)
+            numbers = (head.scale, head.shift, head.unsure_below, head.cut, head.sure_slope, head.sure_intercept)
             if not (
                 np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and all(map(math.isfinite, numbers))
             ):
@@ -122,13 +116,12 @@ class TriageModel:
         known = {word: self._known(word) for word in times}
         flat = [found for word, (found, _) in known.items() for _ in range(times[word])]
         indices, counts = np.unique(np.concatenate(flat) if flat else np.empty(0, np.int64), return_counts=True)
-        parts = [(indices, _weighted(indices, counts, self._idf, self._view_weights[0]))]
+        parts = [(indices, _weighted(indices, counts, self._idf))]
         base = len(self._vocabularies[0])
-        rest = zip(VIEWS[1:], self._vocabularies[1:], self._view_weights[1:], strict=True)
-        for view, vocabulary, weight in rest:
+        for view, vocabulary in zip(VIEWS[1:], self._vocabularies[1:], strict=True):
             seen = Counter(base + vocabulary[term] for term in view.terms(text) if term in vocabulary)
             columns, often = _columns(seen.keys(), len(seen)), np.fromiter(seen.values(), np.int64, len(seen))
-            parts.append((columns, _weighted(columns, often, self._idf, weight)))
+            parts.append((columns, _weighted(columns, often, self._idf)))
             base += len(vocabulary)
         hits = self._keywords.values(text)
         parts.append((_columns(hits.keys(), len(hits)) + base, np.fromiter(hits.values(), np.float32, len(hits))))
@@ -198,8 +191,6 @@ class TriageModel:
             "format": FORMAT,
             "version": self.version,
             "vocabularies": [_terms(vocabulary) for vocabulary in self._vocabularies],
-            "view_weights": list(self._view_weights),
-            "keyword_weight": self._keywords.weight,
             "groups": [[group.label, list(group.keywords)] for group in self._keywords.groups],
             "heads": {name: _head_meta(head) for name, head in heads.items()},
         }
@@ -236,10 +227,9 @@ class TriageModel:
                     for name in ("category", "priority")
                 ]
                 groups = [KeywordGroup.of(label, keywords) for label, keywords in meta["groups"]]
-                keywords = Keywords(groups, float(meta["keyword_weight"]))
+                keywords = Keywords(groups)
                 vocabularies = [{term: index for index, term in enumerate(terms)} for terms in meta["vocabularies"]]
-                weights = [float(weight) for weight in meta["view_weights"]]
-                return cls(meta["version"], vocabularies, weights, arrays["idf"], keywords, heads[0], heads[1])
+                return cls(meta["version"], vocabularies, arrays["idf"], keywords, heads[0], heads[1])
         except (ValueError, KeyError, TypeError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
             raise BrokenModel(f"the stored classifier cannot be read: {error}") from error
 
@@ -250,13 +240,13 @@ def _columns(keys: Iterable[int], size: int) -> Any:
     return np.fromiter(keys, np.int64, size)
 
 
-def _weighted(indices: Any, counts: Any, idf: Numbers, weight: float) -> Numbers:
-    """Sublinear term frequency times inverse document frequency, scaled to length ``weight``."""
+def _weighted(indices: Any, counts: Any, idf: Numbers) -> Numbers:
+    """Sublinear term frequency times inverse document frequency, scaled to length 1."""
     import numpy as np
 
     values = ((1 + np.log(counts)) * idf[indices]).astype(np.float32)
     length = float(np.sqrt((values * values).sum()))
-    scaled: Numbers = weight / length * values if length else values
+    scaled: Numbers = values / length if length else values
     return scaled
 
 
@@ -273,4 +263,6 @@ def _head_meta(head: Head) -> dict[str, Any]:
         "multiple": head.multiple,
         "cut": head.cut,
         "shares": list(head.shares),
+        "sure_slope": head.sure_slope,
+        "sure_intercept": head.sure_intercept,
     }
