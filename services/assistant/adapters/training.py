@@ -8,13 +8,14 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from services.assistant.ports import Corrections, StoredClassifiers, Trainer
 from services.assistant.triage.model import BrokenModel, TriageModel
 from services.assistant.triage.taxonomy import Example, Taxonomy
 from services.assistant.triage.training_version import version_of
-from services.kernel.database.pool import OUTAGE
-from services.kernel.errors import PermanentError, TransientError
+from services.kernel.errors import TransientError
+from services.kernel.loops import attempt, wait
 
 _logger = logging.getLogger(__name__)
 
@@ -93,19 +94,12 @@ class ServedClassifiers:
         self._wake.set()
 
     async def keep_current(self) -> None:
-        """Load, train and replace for as long as the service runs."""
+        """Load, train and replace for as long as the service runs; whatever goes wrong in one round, the next tries."""
         while True:
             self._wake.clear()
             for taxonomy in self._taxonomies.values():
-                try:
-                    await self.refresh(taxonomy)
-                except (TransientError, PermanentError, *OUTAGE) as error:
-                    _logger.warning("classifier is not renewed: %s", error, extra={"action": "classifier.not_renewed"})
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await attempt("classifier.renewal", partial(self.refresh, taxonomy))
+            await wait(self._wake, self._interval)
 
     async def refresh(self, taxonomy: Taxonomy) -> None:
         """Serve the newest stored classifier; train one when its material has changed since.

@@ -212,6 +212,34 @@ async def test_a_failed_training_leaves_the_classifier_in_use(database: Database
     assert await classifiers.get(SMALL, 1.0) is before
 
 
+class BrokenOnce(InProcessTrainer):
+    """Meets what nobody foresaw, then trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broke = asyncio.Event()
+
+    async def train(self, taxonomy: Taxonomy, corrections: Any) -> bytes:
+        if not self.broke.is_set():
+            self.broke.set()
+            raise RuntimeError("nobody foresaw this")
+        return await super().train(taxonomy, corrections)
+
+
+async def test_what_nobody_foresaw_ends_neither_the_service_nor_its_renewals(database: Database) -> None:
+    trainer = BrokenOnce()
+    classifiers = served(database, trainer)
+    renewing = asyncio.create_task(classifiers.keep_current())
+    try:
+        await trainer.broke.wait()
+        classifiers.wake()
+        assert (await classifiers.get(SMALL, 20.0)).answer("the tap leaks")[0].labels[0] == "water"
+        assert not renewing.done()
+    finally:
+        renewing.cancel()
+        await asyncio.wait({renewing})
+
+
 async def test_a_job_before_the_first_training_comes_back_later(database: Database) -> None:
     began = time.monotonic()
     with pytest.raises(TransientError, match="being trained"):
