@@ -38,8 +38,8 @@ Who sees what: administrators see everything. A signed-in caller sees its own no
 sees broadcasts, and what concerns a job without an owner when naming the job's id in `about`.
 
 Webhooks post the same to a URL, signed as [Standard Webhooks](https://www.standardwebhooks.com) describe. A webhook or
-an e-mail subscription may ask for storms as one digest (`digest_seconds`) and for quiet hours; what is critical comes
-at once. Streams and the list carry everything.
+an e-mail subscription may ask for storms as one digest (`digest_seconds`) and for quiet hours, and change what it asks
+for at any time (`PATCH`); what is critical comes at once. Streams and the list carry everything.
 """
 
 
