@@ -18,7 +18,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ from services.insights.model.fit import TooLittleHistory, fit
 from services.insights.model.history import History
 from services.insights.model.interactions import BadRow, read_history
 
+PARTS = ("linear", "trees", "networks")
+
 
 def trial(train: History, test: History) -> tuple[Measured, dict[str, Any]]:
     """What was measured, and what is to be known of the fit. Raises TooLittleHistory."""
@@ -40,7 +41,7 @@ def trial(train: History, test: History) -> tuple[Measured, dict[str, Any]]:
         "fit_s": round(seconds, 2),
         "train_answers": sum(map(len, train.values())),
         "train_learners": len(train),
-        **{f"blend_{part}": round(weight, 4) for part, weight in asdict(knowledge.blend).items()},
+        **{f"weight_{part}": round(own, 4) for part, own in zip(PARTS, knowledge.blend.settled[1:], strict=False)},
         "interval_factor": round(knowledge.score_rule.factor, 4),
     }
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ANSWERS = 20
 """A score stands for this many answers of the subject."""
-_BELIEF = FEATURES.index("shrunk_logit")
 DRIFT_A_DAY = 0.004
 """Variance that a day without practice adds to the ability's belief: as much as one answer does."""
 
@@ -69,20 +68,19 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
     matrices = np.vstack([table.matrix(LearnerState()), table.matrix(level), steady, now, then])
     slopes = np.tile(table.slopes, (len(_STEPS), 1))
     skill_sets = [item.skills for item in table.items] * len(_STEPS)
-    chances = catalogue.model.knowledge.of_matrix(matrices, slopes, skill_sets).reshape(len(_STEPS), -1)
-    beliefs = (1 / (1 + np.exp(-matrices[:, _BELIEF]))).reshape(len(_STEPS), -1)
+    chances = catalogue.model.knowledge.of_matrix(matrices, slopes, skill_sets)
     rule = catalogue.model.knowledge.score_rule
-    peers = matrices[: len(table.items), FEATURES.index("peer")].tolist()
-    coming = [Coming(*known, peers) for known in zip(chances.tolist(), beliefs.tolist(), strict=True)]
+    parts = zip(np.split(matrices, len(_STEPS)), np.split(chances, len(_STEPS)), strict=True)
+    coming = [Coming(matrix, known) for matrix, known in parts]
     before = 0.0
     factors: list[Factor] = []
     for (name, ko, en), known in zip(_STEPS, coming, strict=True):
-        mean = rule.mean(*terms(known, state if factors else LearnerState()))
+        mean = rule.mean(terms(known))
         factors.append(Factor(name, mean - before, ko, en))
         before = mean
     variance = min(ABILITY_VARIANCE, state.variance + DRIFT_A_DAY * idle)
-    uncertain = replace(state, variance=max(variance, state.variance))
-    return Prediction(score(coming[-1], uncertain, rule, ANSWERS), factors, state.answered)
+    result = score(coming[-1], max(variance, state.variance), rule, ANSWERS)
+    return Prediction(result, factors, state.answered)
 
 
 def _without(matrix: NDArray[np.float64], *names: str) -> NDArray[np.float64]:

@@ -10,9 +10,10 @@ from typing import Any
 
 from services.insights.model.features import FEATURES
 from services.insights.model.items import ItemBank
-from services.insights.model.knowledge import SLOPED, Blend, Knowledge, Linear, ScoreRule
+from services.insights.model.knowledge import SLOPED, Blend, Knowledge, Linear
 from services.insights.model.networks import Networks
 from services.insights.model.population import Population
+from services.insights.model.score import TERMS, ScoreRule
 from services.insights.model.state import Item, ItemState, LearnerState, SkillState
 from services.insights.model.trees import Trees
 
@@ -105,8 +106,17 @@ def _read(content: dict[str, Any]) -> tuple[Knowledge, Population]:
     linear = Linear(*content["linear"])
     if len(linear.weights) != len(FEATURES) or any(len(own) != 1 + len(SLOPED) for own in linear.skills.values()):
         raise BrokenArtefact("the linear part has another width than the features")
+    blend, rule = Blend(*content["blend"]), ScoreRule(*content["score_rule"])
+    parts = 1 + (trees is not None) + (networks is not None)
+    if (
+        len(blend.settled) != 1 + parts
+        or len(blend.early) != 1 + parts
+        or any(len(own) != len(TERMS) for own in (rule.center, rule.scale, rule.weights))
+    ):
+        raise BrokenArtefact("the weights of the model's parts or of its scores are not as many as those")
     numbers = [linear.intercept, *linear.weights, *(weight for own in linear.skills.values() for weight in own)]
-    numbers += [*content["blend"], *content["score_rule"], content["base"]]
+    numbers += [*blend.settled, *blend.early, rule.factor, rule.intercept, content["base"]]
+    numbers += [*rule.center, *rule.scale, *rule.weights]
     if not all(math.isfinite(number) for number in numbers):
         raise BrokenArtefact("the model holds numbers that are not finite")
     knowledge = Knowledge(
@@ -114,8 +124,8 @@ def _read(content: dict[str, Any]) -> tuple[Knowledge, Population]:
         linear,
         trees,
         networks,
-        Blend(*content["blend"]),
-        ScoreRule(*content["score_rule"]),
+        blend,
+        rule,
     )
     hours, minutes, paths = content["population"]
     return knowledge, Population(hours, minutes, paths)

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from services.insights.model.company import fit_bank
 from services.insights.model.features import FEATURES, features
 from services.insights.model.history import Answer, History, walk
 from services.insights.model.items import ItemBank
-from services.insights.model.knowledge import Blend, Knowledge, ScoreRule
+from services.insights.model.knowledge import ANSWERED, Blend, Knowledge, chances
 from services.insights.model.networks import SIZE
 from services.insights.model.parts import LEAST_FOR_ALL, Parts, Rows, blended, learnt
-from services.insights.model.score import Case, Coming, fitted_rule
-from services.insights.model.state import LearnerState, belief, expected
+from services.insights.model.score import Case, Coming, ScoreRule, fitted_rule
+from services.insights.model.state import LearnerState
 
 FOLDS = 5
 FOLD_NETWORKS = 2
 """Fewer than those that serve: they only say how far networks are to be trusted, and training them takes long."""
 LEAST_LEARNERS = 10
 AFTER, NEXT = 10, 20
-"""Score intervals are fitted on the next 20 answers after 10."""
+"""Scores are fitted on the next 20 answers after 10."""
 
 
 class TooLittleHistory(ValueError):
@@ -35,10 +34,10 @@ class TooLittleHistory(ValueError):
 
 @dataclass(slots=True)
 class _Fold:
-    """``cases``: vectors and skills of coming items, and the rest."""
+    """``cases``: with the skills of their coming items."""
 
     rows: Rows
-    cases: list[tuple[list[list[float]], list[tuple[str, ...]], Case]]
+    cases: list[tuple[Case, list[tuple[str, ...]]]]
 
 
 def fit(history: History, *, seed: int = 0) -> Knowledge:
@@ -73,7 +72,7 @@ def _fit(history: History, seed: int) -> Knowledge:
         for held in folds
     ]
     unseen = [own.logits(fold.rows.x, fold.rows.skills) for fold, own in zip(folds, parts, strict=True)]
-    blend = blended(np.concatenate(unseen), rows.y)
+    blend = blended(np.concatenate(unseen), rows)
     rule = _score_rule(blend, folds, parts)
     final = learnt(rows, seed, every=every, networks=SIZE)
     return Knowledge(fit_bank(history, learners), final.linear, final.trees, final.networks, blend, rule)
@@ -106,28 +105,23 @@ def _joined(folds: Sequence[_Fold]) -> Rows:
     return Rows(np.vstack([rows.x for rows in parts]), np.concatenate([rows.y for rows in parts]), skills)
 
 
-def _case(
-    state: LearnerState, coming: Sequence[Answer], bank: ItemBank
-) -> tuple[list[list[float]], list[tuple[str, ...]], Case]:
-    """What is known before ``coming`` of each of its items, and the share that came out right."""
+def _case(state: LearnerState, coming: Sequence[Answer], bank: ItemBank) -> tuple[Case, list[tuple[str, ...]]]:
+    """What is known before ``coming`` of each of its items but the chance, and their skills."""
+    import numpy as np
+
     items = [bank.get(answer.item, answer.skills) for answer in coming]
-    vectors = [features(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
-    beliefs = [expected(*belief(state, item)) for item in items]
-    known = Coming((), beliefs, [item.peer for item in items])
-    case = Case(known, deepcopy(state), sum(answer.correct for answer in coming) / len(coming))
-    return vectors, [item.skills for item in items], case
+    matrix = np.array([features(state, item, answer.at) for item, answer in zip(items, coming, strict=True)])
+    share = sum(answer.correct for answer in coming) / len(coming)
+    return Case(Coming(matrix, np.empty(0)), state.variance, share), [item.skills for item in items]
 
 
 def _score_rule(blend: Blend, folds: list[_Fold], parts: list[Parts]) -> ScoreRule:
     """From learners that neither the items nor ``parts``, each fold's, ever saw: what was to be expected of the 20
     answers after 10, against what came."""
-    import numpy as np
-
-    weights = np.array([blend.linear, blend.trees, blend.networks])
     cases = []
     for fold, own in zip(folds, parts, strict=True):
-        for vectors, skills, case in fold.cases:
-            logits = own.logits(np.array(vectors), skills)
-            chances = 1 / (1 + np.exp(-(blend.intercept + logits @ weights[: logits.shape[1]])))
-            cases.append(replace(case, coming=replace(case.coming, chances=chances.tolist())))
+        for case, skills in fold.cases:
+            x = case.coming.matrix
+            known = chances(blend.logits(own.logits(x, skills), x[:, ANSWERED]))
+            cases.append(replace(case, coming=Coming(x, known)))
     return fitted_rule(cases)

@@ -8,8 +8,8 @@ from typing import Any
 
 from services.insights.model.history import Answer
 from services.insights.model.knowledge import Knowledge
-from services.insights.model.score import Coming, covers, score
-from services.insights.model.state import Item, LearnerState, belief, expected, update
+from services.insights.model.score import covers, score
+from services.insights.model.state import Item, LearnerState, update
 from services.insights.model.strengths import skill_easiness, strengths
 
 AFTER, NEXT = 10, 20
@@ -51,9 +51,8 @@ def scores(knowledge: Knowledge, histories: Iterable[Sequence[Answer]]) -> Score
         state = state_after(knowledge, answers[:AFTER])
         coming = answers[AFTER : AFTER + NEXT]
         items = [_item(knowledge, answer) for answer in coming]
-        chances = [knowledge.probability(state, item, answer.at) for item, answer in zip(items, coming, strict=True)]
-        beliefs = [expected(*belief(state, item)) for item in items]
-        interval = score(Coming(chances, beliefs, [item.peer for item in items]), state, knowledge.score_rule)
+        ahead = knowledge.coming(state, [(item, answer.at) for item, answer in zip(items, coming, strict=True)])
+        interval = score(ahead, state.variance, knowledge.score_rule)
         observed = sum(answer.correct for answer in coming) / NEXT
         found.errors.append(abs(interval.mean - observed))
         found.covered.append(covers(interval, observed, NEXT))

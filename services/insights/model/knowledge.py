@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from services.insights.model.features import FEATURES, features
 from services.insights.model.items import ItemBank
 from services.insights.model.networks import Networks
+from services.insights.model.score import Coming, ScoreRule
 from services.insights.model.state import Item, LearnerState, sigmoid
 from services.insights.model.trees import Trees
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 SLOPED = ("ability", "skill_correct", "skill_wrong", "skill_residual", "answered")
 """The features whose weight differs from skill to skill."""
 SLOPED_COLUMNS = tuple(FEATURES.index(name) for name in SLOPED)
+ANSWERED = FEATURES.index("answered")
+FADING = 5.0
+"""Answers after which what only holds at the beginning has faded to 1/e."""
 
 
 @dataclass(slots=True)
@@ -66,34 +71,32 @@ class Linear:
 
 @dataclass(slots=True)
 class Blend:
-    """The calibrated logit: intercept + the parts' logits, each times its weight, fitted on held-out learners.
+    """The calibrated logit: an intercept and the parts' logits, each times its weight, fitted on held-out learners.
+    ``settled``: intercept and weights of the linear part, trees and networks, where there are any. ``early``: what a
+    learner without answers adds to each; it fades by the factor e with every ``FADING`` answers, since what to go by
+    before anything is known of a learner is not what to go by later.
 
     Source: D. H. Wolpert, Stacked generalization (1992); with one part it is Platt's sigmoid (1999)."""
 
-    intercept: float = 0.0
-    linear: float = 1.0
-    trees: float = 0.0
-    networks: float = 0.0
+    settled: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    early: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
+    def logit(self, parts: Sequence[float], log_answered: float) -> float:
+        """``parts``: logits in that order. ``log_answered``: the feature of this name."""
+        fade = math.exp(-math.expm1(log_answered) / FADING)
+        total = self.settled[0] + fade * self.early[0]
+        for part, settled, early in zip(parts, self.settled[1:], self.early[1:], strict=True):
+            total += (settled + fade * early) * part
+        return total
 
-@dataclass(slots=True)
-class ScoreRule:
-    """From chances on single items to a score over several: intercept + ``chance`` * their mean + ``belief`` *
-    the mean of what ability alone leads to expect + ``peers`` and ``peer`` * the mean ability of those who took the
-    learner's items and the coming ones. Recent form helps with the next answer and misleads about the next twenty;
-    the weights, fitted on held-out learners, say how much. ``factor`` widens or narrows the deviation so that 80 %
-    intervals cover 80 % of them."""
+    def logits(self, parts: NDArray[np.float64], log_answered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``parts``: one row per prediction, one column per part."""
+        import numpy as np
 
-    factor: float = 1.1
-    intercept: float = 0.0
-    chance: float = 0.5
-    belief: float = 0.5
-    peers: float = 0.0
-    peer: float = 0.0
-
-    def mean(self, chance: float, belief: float, peers: float, peer: float) -> float:
-        total = self.intercept + self.chance * chance + self.belief * belief + self.peers * peers + self.peer * peer
-        return min(max(total, 0.0), 1.0)
+        fade = np.exp(-np.expm1(log_answered) / FADING)[:, None]
+        weights = np.array(self.settled) + fade * np.array(self.early)
+        total: NDArray[np.float64] = weights[:, 0] + np.einsum("ij,ij->i", weights[:, 1:], parts)
+        return total
 
 
 @dataclass(slots=True)
@@ -111,14 +114,21 @@ class Knowledge:
         """Of a correct answer of this learner to this item now, calibrated, in (0, 1)."""
         return self.of_vector(features(state, item, at), item.skills)
 
+    def coming(self, state: LearnerState, items: Sequence[tuple[Item, float]]) -> Coming:
+        """What a score over ``items``, each with the time of its answer (0: unknown), is made from."""
+        import numpy as np
+
+        matrix = np.array([features(state, item, at) for item, at in items])
+        skill_sets = [item.skills for item, _ in items]
+        return Coming(matrix, self.of_matrix(matrix, self.linear.slopes(skill_sets), skill_sets))
+
     def of_vector(self, vector: Sequence[float], skills: tuple[str, ...]) -> float:
-        blend = self.blend
-        logit = blend.intercept + blend.linear * self.linear.logit(vector, skills)
+        parts = [self.linear.logit(vector, skills)]
         if self.trees is not None:
-            logit += blend.trees * self.trees.logit(vector)
+            parts.append(self.trees.logit(vector))
         if self.networks is not None:
-            logit += blend.networks * self.networks.logit(vector, skills)
-        return sigmoid(logit)
+            parts.append(self.networks.logit(vector, skills))
+        return sigmoid(self.blend.logit(parts, vector[ANSWERED]))
 
     def of_matrix(
         self,
@@ -127,22 +137,25 @@ class Knowledge:
         skill_sets: Sequence[tuple[str, ...]],
     ) -> NDArray[np.float64]:
         """One probability per row. ``slopes``: ``linear.slopes`` of the rows' skills, which are ``skill_sets``."""
-        blend = self.blend
-        logit = blend.intercept + blend.linear * self.linear.logits(matrix, slopes)
+        import numpy as np
+
+        parts = [self.linear.logits(matrix, slopes)]
         if self.trees is not None:
-            logit = logit + blend.trees * self.trees.logits(matrix)
+            parts.append(self.trees.logits(matrix))
         if self.networks is not None:
-            logit = logit + blend.networks * self.networks.logits(matrix, skill_sets)
-        return _chances(logit)
+            parts.append(self.networks.logits(matrix, skill_sets))
+        return chances(self.blend.logits(np.column_stack(parts), matrix[:, ANSWERED]))
 
     def quick(self, matrix: NDArray[np.float64], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
         """``of_matrix`` with the linear part in the place of all: for choosing whom to ask the others about."""
-        blend = self.blend
-        whole = blend.linear + blend.trees + blend.networks
-        return _chances(blend.intercept + whole * self.linear.logits(matrix, slopes))
+        import numpy as np
+
+        linear = self.linear.logits(matrix, slopes)
+        parts = np.tile(linear[:, None], (1, len(self.blend.settled) - 1))
+        return chances(self.blend.logits(parts, matrix[:, ANSWERED]))
 
 
-def _chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def chances(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
     result: NDArray[np.float64] = 1 / (1 + np.exp(-logits))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.insights.model.features import FEATURES
 from services.insights.model.items import memberships
-from services.insights.model.knowledge import SLOPED_COLUMNS, Blend, Linear
+from services.insights.model.knowledge import ANSWERED, FADING, SLOPED_COLUMNS, Blend, Linear
 from services.insights.model.networks import Networks, trained
 from services.insights.model.trees import Trees, exported
 
@@ -24,7 +24,7 @@ RIDGE = 0.001
 SLOPE_SCALE = 4.0
 """Likewise, in weight, of what differs from skill to skill."""
 
-BLEND_RIDGE = 10.0
+BLEND_RIDGE = 1.0
 """Inverse strength: the parts agree so much that weights without any penalty would be large and opposed."""
 
 
@@ -64,12 +64,16 @@ def learnt(rows: Rows, seed: int, *, every: bool, networks: int) -> Parts:
     return Parts(linear, trees, trained(rows.x, rows.y, rows.skills, seed, networks))
 
 
-def blended(logits: NDArray[np.float64], y: NDArray[np.float64]) -> Blend:
-    """Logistic regression on the ``logits`` of parts that did not see the rows."""
+def blended(logits: NDArray[np.float64], rows: Rows) -> Blend:
+    """Logistic regression on the ``logits`` of parts that did not see ``rows``."""
+    import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=BLEND_RIDGE, max_iter=1000).fit(logits, y)
-    return Blend(float(model.intercept_[0]), *(float(weight) for weight in model.coef_[0]))
+    fade = np.exp(-np.expm1(rows.x[:, ANSWERED]) / FADING)[:, None]
+    model = LogisticRegression(C=BLEND_RIDGE, max_iter=1000).fit(np.hstack([logits, fade, fade * logits]), rows.y)
+    weights = model.coef_[0].tolist()
+    size = logits.shape[1]
+    return Blend([float(model.intercept_[0]), *weights[:size]], weights[size:])
 
 
 def _linear(x: NDArray[np.float64], y: NDArray[np.float64], skills: Sequence[tuple[str, ...]]) -> Linear:

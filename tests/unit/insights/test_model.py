@@ -109,7 +109,7 @@ def test_calibration_error_of_known_cases() -> None:
 
 def test_states_and_models_survive_being_written(knowledge: Knowledge) -> None:
     stump = Trees(0.1, [0], [0, -1, -1], [0.5, 0.0, 0.0], [1, 0, 0], [2, 0, 0], [0.0, -1.0, 1.0])
-    knowledge = replace(knowledge, trees=stump, blend=Blend(0.1, 0.5, 0.3))
+    knowledge = replace(knowledge, trees=stump, blend=Blend([0.1, 0.5, 0.3], [0.2, -0.1, 0.1]))
     state = LearnerState()
     for answer in next(iter(history(1, 50, 5).values())):
         update(state, knowledge.bank.get(answer.item, answer.skills), answer.correct, 5.0)

@@ -11,12 +11,11 @@ import pytest
 from services.insights.model.codec import BrokenArtefact, artefact, from_artefact
 from services.insights.model.evaluation import auc
 from services.insights.model.features import FEATURES
-from services.insights.model.knowledge import Knowledge, Linear, untrained
+from services.insights.model.knowledge import Blend, Knowledge, Linear, untrained
 from services.insights.model.networks import Networks, tags_of, trained
 from services.insights.model.parts import Rows, blended, learnt
 from services.insights.model.population import Population
-from services.insights.model.score import Case, Coming, covers, fitted_rule, score
-from services.insights.model.state import LearnerState
+from services.insights.model.score import Case, Coming, ScoreRule, covers, fitted_rule, score
 
 WIDTH = len(FEATURES)
 
@@ -34,7 +33,7 @@ def sheets(size: int, seed: int) -> Rows:
 
 
 def with_networks(networks: Networks) -> Knowledge:
-    return replace(untrained(), networks=networks)
+    return replace(untrained(), networks=networks, blend=Blend([0.0, 0.5, 0.5], [0.0, 0.0, 0.0]))
 
 
 def damaged(networks: Networks, **changes: object) -> bytes:
@@ -78,6 +77,12 @@ def test_networks_that_do_not_fit_are_refused(networks: Networks) -> None:
             from_artefact(damaged(networks, **changes))
 
 
+def test_weights_that_are_missing_are_refused() -> None:
+    for changes in ({"blend": Blend([0.0, 1.0, 1.0], [0.0] * 3)}, {"score_rule": ScoreRule(weights=[1.0])}):
+        with pytest.raises(BrokenArtefact, match="as many"):
+            from_artefact(artefact(replace(untrained(), **changes), Population()))  # type: ignore[arg-type]
+
+
 def test_a_model_of_another_version_asks_for_a_refit() -> None:
     import hashlib
 
@@ -93,7 +98,7 @@ def test_the_blend_trusts_the_parts_that_know() -> None:
     parts = learnt(train, 0, every=True, networks=1)
     logits = parts.logits(test.x, test.skills)
     assert logits.shape == (900, 3)
-    blend = blended(logits, test.y)
+    blend = blended(logits, test)
     knowledge = replace(untrained(), linear=parts.linear, trees=parts.trees, networks=parts.networks, blend=blend)
     chances = knowledge.of_matrix(test.x, parts.linear.slopes(test.skills), test.skills)
     one_by_one = [
@@ -105,24 +110,24 @@ def test_the_blend_trusts_the_parts_that_know() -> None:
 
 
 def test_intervals_from_few_cases_cover_others() -> None:
-    """Sixty cases, a rule of five weights: measured on the cases that shaped it, intervals would be too narrow."""
+    """Sixty cases, a rule of many weights: measured on the cases that shaped it, intervals would be too narrow."""
     dice = random.Random(0)
 
     def case() -> Case:
-        beliefs = [min(max(dice.gauss(0.6, 0.2), 0.05), 0.95) for _ in range(20)]
-        peers = [dice.gauss(0, 1) for _ in range(20)]
-        chances = [min(max(chance + dice.gauss(0, 0.1), 0.05), 0.95) for chance in beliefs]
+        matrix = np.zeros((20, WIDTH))
+        matrix[:] = [dice.gauss(0, 1) for _ in range(WIDTH)]
+        logits = np.array([dice.gauss(0.4, 0.9) for _ in range(20)])
+        matrix[:, FEATURES.index("shrunk_logit")] = logits
         shift = dice.gauss(0, 0.5)
-        right = sum(dice.random() < 1 / (1 + math.exp(-math.log(p / (1 - p)) - shift)) for p in beliefs)
-        state = LearnerState(answered=10, variance=0.25, peers=dice.gauss(0, 10))
-        return Case(Coming(chances, beliefs, peers), state, right / 20)
+        right = sum(dice.random() < 1 / (1 + math.exp(-logit - shift)) for logit in logits)
+        return Case(Coming(matrix, 1 / (1 + np.exp(-logits))), 0.25, right / 20)
 
     covered = []
     for _ in range(20):
         rule = fitted_rule([case() for _ in range(60)])
         for _ in range(50):
             new = case()
-            covered.append(covers(score(new.coming, new.state, rule), new.observed, 20))
+            covered.append(covers(score(new.coming, new.variance, rule), new.observed, 20))
     assert 0.77 <= sum(covered) / len(covered) <= 0.87
 
 
