@@ -109,6 +109,14 @@ def test_the_blend_trusts_the_parts_that_know() -> None:
     assert learnt(train, 0, every=False, networks=1).logits(test.x, test.skills).shape == (900, 1)
 
 
+def test_what_holds_at_the_beginning_fades() -> None:
+    blend = Blend([0.0, 1.0], [0.5, -0.5])
+    answered = [math.log1p(0), math.log1p(5), math.log1p(1_000)]
+    one_by_one = [blend.logit([2.0], count) for count in answered]
+    assert one_by_one == pytest.approx([1.5, 2 - 0.5 / math.e, 2.0])
+    assert blend.logits(np.full((3, 1), 2.0), np.array(answered)).tolist() == pytest.approx(one_by_one)
+
+
 def test_intervals_from_few_cases_cover_others() -> None:
     """Sixty cases, a rule of many weights: measured on the cases that shaped it, intervals would be too narrow."""
     dice = random.Random(0)
