@@ -21,7 +21,7 @@ Z80 = 1.2815515655446004
 LEAST_CASES = 40
 MOST_CASES = 2_000
 FOLDS = 5
-RIDGE = 20.0
+RIDGE = 8.0
 """Penalty on the weights of standardised terms, in cases."""
 AVERAGED = (
     "ability",
