@@ -87,7 +87,7 @@ def shrunk(base: duckdb.DuckDBPyConnection, request: JudgeRequest) -> Verdict | 
 
     None where that shows no difference, or the base data set is too large.
     """
-    dataset = Dataset({table.name: _rows(base, table.name) for table in request.schema.tables}, "base")
+    dataset = Dataset({name: _rows(base, name) for name in _read(request)}, "base")
     if dataset.row_count > _BASE_ROWS_TO_MINIMISE:
         return None
     verdict = judge(replace(request, datasets=(dataset,), search=False))
@@ -97,6 +97,14 @@ def shrunk(base: duckdb.DuckDBPyConnection, request: JudgeRequest) -> Verdict | 
 def without_example(verdict: Verdict) -> Verdict:
     """A base data set decides the verdict even where nothing small shows what it did."""
     return replace(verdict, outcome="different", reason="base", method="dataset", score=0.5)
+
+
+def _read(request: JudgeRequest) -> list[str]:
+    """The tables that either query reads, and those that rows of theirs refer to."""
+    trees = [sqlglot.parse_one(sql, read="duckdb") for sql in (request.reference_sql, request.candidate_sql)]
+    named = {table.name.lower() for tree in trees for table in tree.find_all(sqlglot.exp.Table)}
+    read = [table.name for table in request.schema.tables if table.name.lower() in named]
+    return [table.name for table in request.schema.closure(read).tables]
 
 
 def _rows(base: duckdb.DuckDBPyConnection, table: str) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ from services.kernel.sql.sandbox.tasks import TaskContext
 from services.kernel.sql.schema import Schema
 
 SLOW = "slow"
-_SMALLER_BUDGET_MS = 200
+_BRIEF_BUDGET_MS = 150
+"""Where the base data set tells already, an example that is small from the start is all that is looked for."""
 
 
 def grade(payload: dict[str, Any], context: TaskContext) -> dict[str, Any]:
@@ -57,18 +58,17 @@ def _judged(request: JudgeRequest, base: duckdb.DuckDBPyConnection | None, max_r
     if told is not None and (told.counterexample is not None or told.method == "same_tree"):
         return told
     on_base = base_runs.NO_BASE if base is None else base_runs.run(base, request, max_rows)
-    if base is not None and on_base.differs:
-        shrunk = base_runs.shrunk(base, request)
-        if shrunk is not None:
-            return shrunk if told is None else _beside(told, shrunk)
-        request = replace(request, budget_ms=min(request.budget_ms, _SMALLER_BUDGET_MS))
+    brief = replace(request, budget_ms=min(request.budget_ms, _BRIEF_BUDGET_MS)) if on_base.differs else request
     if told is not None and told.outcome == "equivalent":
-        verdict = _beside(told, judge(replace(request, datasets=())))
+        verdict = _beside(told, judge(replace(brief, datasets=())))
     else:
-        verdict = judge(request)
+        verdict = judge(brief)
     _check_decided(verdict)
-    if on_base.differs and verdict.outcome == "equivalent":
-        return base_runs.without_example(verdict)
+    if base is not None and on_base.differs and verdict.outcome == "equivalent":
+        shrunk = base_runs.shrunk(base, request)
+        if shrunk is None:
+            return base_runs.without_example(verdict)
+        return shrunk if told is None else _beside(told, shrunk)
     if on_base.slow and verdict.outcome == "equivalent":
         verdict = replace(verdict, remarks=(*verdict.remarks, SLOW))
     return verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,14 @@ class Schema:
 
     def has(self, name: str) -> bool:
         return name.lower() in self._by_name
+
+    def closure(self, names: Iterable[str]) -> Schema:
+        """The part with the tables of these ``names``, and every table that their foreign keys lead to."""
+        wanted = {self.table(name).name for name in names}
+        for table in reversed(self.tables):
+            if table.name in wanted:
+                wanted |= {self.table(key.ref_table).name for key in table.foreign_keys}
+        return Schema(tuple(table for table in self.tables if table.name in wanted))
 
     def ddl(self) -> list[str]:
         """One CREATE TABLE statement per table, in creation order, with every constraint."""

@@ -41,11 +41,7 @@ class Layout:
     @cached_property
     def closure(self) -> Schema:
         """The part of the schema that instances are data of, and every table that its foreign keys lead to."""
-        wanted = {layout.table.name for layout in self.tables}
-        for table in reversed(self.schema.tables):
-            if table.name in wanted:
-                wanted |= {self.schema.table(key.ref_table).name for key in table.foreign_keys}
-        return Schema(tuple(table for table in self.schema.tables if table.name in wanted))
+        return self.schema.closure(layout.table.name for layout in self.tables)
 
 
 def plan_layout(schema: Schema, hints: Hints) -> Layout:
