@@ -15,10 +15,10 @@ from services.insights.model.features import FEATURES, features
 from services.insights.model.history import Answer, History, walk
 from services.insights.model.items import ItemBank
 from services.insights.model.knowledge import ANSWERED, Blend, Knowledge, chances
-from services.insights.model.networks import SIZE
 from services.insights.model.parts import LEAST_FOR_ALL, Parts, Rows, blended, learnt
 from services.insights.model.score import Case, Coming, ScoreRule, fitted_rule
 from services.insights.model.state import LearnerState
+from services.insights.model.training import SIZE
 
 FOLDS = 5
 FOLD_NETWORKS = 2

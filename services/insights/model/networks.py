@@ -7,7 +7,6 @@ of one network's error is its own (L. K. Hansen and P. Salamon, Neural network e
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SIZE = 4
-"""How many networks a model that serves averages."""
-HIDDEN, EPOCHS, BATCH, RATE, PENALTY = (64, 32), 10, 512, 0.002, 0.3
-MOST_TAGS, LEAST_TAGGED = 256, 20
-"""How many tags are told apart, and the answers from which one deserves weights of its own."""
 TAG_SCALE = 2.0
 """Of a tag's input beside features of deviation one: weights of what is rarely seen are learnt faster."""
+CHUNK = 64
+"""Rows at a time: products larger than 2**18 multiplications wake OpenBLAS's threads, which then contend with
+everything else."""
+MOST_KINDS = 5_000
+"""Sets of skills whose share of the first layer is kept ready: 5 MB."""
 CLIP = 5.0
-DIGITS = 6
 
 
 @dataclass(slots=True)
@@ -43,6 +41,7 @@ class Networks:
     last: list[list[float]]
     bias: list[float]
     _arrays: Any = field(default=None, repr=False, compare=False)
+    _kinds: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def parts(self) -> list[Any]:
         """What an artefact carries, in the order of the constructor."""
@@ -73,22 +72,41 @@ class Networks:
 
         if self._arrays is None:
             self._arrays = self._flattened()
-        center, scale, first, first_bias, second, second_bias, last, bias, tags = self._arrays
-        inputs = standardised(matrix, center, scale)
-        # Not BLAS: its threads wake for products this small and then contend with everything else.
-        total = np.einsum("nf,fh->nh", inputs, first)
-        total += first_bias
-        for row, skills in zip(total, skill_sets, strict=True):
-            for name, share in tags_of(skills):
-                own = tags.get(name)
-                if own is not None:
-                    row += np.float32(share) * own
-        np.maximum(total, 0, out=total)
-        hidden = total.reshape(len(total), len(bias), -1)
-        units = np.maximum(np.einsum("nsh,shg->nsg", hidden, second) + second_bias, 0)
-        each = np.einsum("nsg,sg->ns", units, last) + bias
-        averaged: NDArray[np.float64] = each.mean(axis=1).astype(np.float64)
+        parts = [
+            self._some(matrix[start : start + CHUNK], skill_sets[start : start + CHUNK])
+            for start in range(0, len(matrix), CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _some(self, matrix: NDArray[np.float64], skill_sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
+        import numpy as np
+
+        center, scale, first, _, second, second_bias, last, bias, _ = self._arrays
+        by_network = first.reshape(len(center), len(bias), -1).transpose(1, 0, 2)
+        hidden = np.matmul(standardised(matrix, center, scale), by_network)
+        kinds = np.array([self._kind(skills) for skills in skill_sets])
+        hidden += kinds.reshape(len(matrix), len(bias), -1).transpose(1, 0, 2)
+        np.maximum(hidden, 0, out=hidden)
+        units = np.maximum(np.matmul(hidden, second) + second_bias[:, None], 0)
+        each = np.matmul(units, last[:, :, None])[:, :, 0] + bias[:, None]
+        averaged: NDArray[np.float64] = each.mean(axis=0).astype(np.float64)
         return averaged
+
+    def _kind(self, skills: tuple[str, ...]) -> NDArray[np.float32]:
+        """What the first layer has of every item that trains ``skills``: bias and tags; S*H."""
+        import numpy as np
+
+        known: NDArray[np.float32] | None = self._kinds.get(skills)
+        if known is None:
+            tags = self._arrays[-1]
+            known = self._arrays[3].copy()
+            for name, share in tags_of(skills):
+                if name in tags:
+                    known = known + np.float32(share) * tags[name]
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[skills] = known
+        return known
 
     def _flattened(self) -> tuple[Any, ...]:
         """Arrays of 32 bits, as trained. Raises ValueError: a layer is ragged."""
@@ -117,82 +135,3 @@ def standardised(
 
     inputs: NDArray[np.float32] = np.clip((matrix - center) * scale, -CLIP, CLIP).astype(np.float32)
     return inputs
-
-
-def trained(
-    x: NDArray[np.float64], y: NDArray[np.float64], skill_sets: Sequence[tuple[str, ...]], seed: int, size: int = SIZE
-) -> Networks:
-    """``size`` multi-layer perceptrons with rectified units, by Adam on the log-loss with a ridge penalty."""
-    import warnings
-
-    import numpy as np
-    from scipy.sparse import csr_matrix, hstack
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-
-    deviation = x.std(axis=0)
-    center = x.mean(axis=0).astype(np.float32)
-    scale = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0).astype(np.float32)
-    names = _frequent(skill_sets)
-    inputs = hstack([csr_matrix(standardised(x, center, scale)), _tagged(skill_sets, names)]).tocsr()
-    models = []
-    for number in range(size):
-        model = MLPClassifier(
-            HIDDEN,
-            alpha=PENALTY,
-            batch_size=min(BATCH, len(y)),
-            learning_rate_init=RATE,
-            max_iter=EPOCHS,
-            tol=0.0,
-            random_state=seed + number,
-        )
-        with warnings.catch_warnings():
-            # The number of epochs is chosen: more of them fit noise.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            models.append(model.fit(inputs, y))
-    return _exported(models, center, scale, names)
-
-
-def _frequent(skill_sets: Sequence[tuple[str, ...]]) -> list[str]:
-    counts = Counter(name for skills in skill_sets for name, _ in tags_of(skills))
-    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return [name for name, count in ranked[:MOST_TAGS] if count >= LEAST_TAGGED]
-
-
-def _tagged(skill_sets: Sequence[tuple[str, ...]], names: Sequence[str]) -> Any:
-    """Sparse matrix of rows x ``names``."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    column = {name: number for number, name in enumerate(names)}
-    cells = [
-        (row, column[name], share)
-        for row, skills in enumerate(skill_sets)
-        for name, share in tags_of(skills)
-        if name in column
-    ]
-    rows, columns, shares = zip(*cells, strict=True) if cells else ((), (), ())
-    return csr_matrix((np.array(shares, dtype=np.float32), (rows, columns)), shape=(len(skill_sets), len(names)))
-
-
-def _exported(
-    models: Sequence[Any], center: NDArray[np.float32], scale: NDArray[np.float32], names: Sequence[str]
-) -> Networks:
-    import numpy as np
-
-    def listed(array: Any) -> Any:
-        return np.round(array.astype(np.float64), DIGITS).tolist()
-
-    width = len(center)
-    first = np.hstack([model.coefs_[0] for model in models])
-    return Networks(
-        listed(center),
-        [float(f"{value:.7g}") for value in scale],
-        listed(first[:width]),
-        dict(zip(names, listed(first[width:]), strict=True)),
-        listed(np.concatenate([model.intercepts_[0] for model in models])),
-        listed(np.stack([model.coefs_[1] for model in models])),
-        listed(np.stack([model.intercepts_[1] for model in models])),
-        listed(np.stack([model.coefs_[2][:, 0] for model in models])),
-        listed(np.array([model.intercepts_[2][0] for model in models])),
-    )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from services.insights.model.features import FEATURES
 from services.insights.model.items import memberships
 from services.insights.model.knowledge import ANSWERED, FADING, SLOPED_COLUMNS, Blend, Linear
-from services.insights.model.networks import Networks, trained
+from services.insights.model.networks import Networks
+from services.insights.model.training import trained
 from services.insights.model.trees import Trees, exported
 
 if TYPE_CHECKING:

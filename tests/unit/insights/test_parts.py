@@ -12,10 +12,11 @@ from services.insights.model.codec import BrokenArtefact, artefact, from_artefac
 from services.insights.model.evaluation import auc
 from services.insights.model.features import FEATURES
 from services.insights.model.knowledge import Blend, Knowledge, Linear, untrained
-from services.insights.model.networks import Networks, tags_of, trained
+from services.insights.model.networks import Networks, tags_of
 from services.insights.model.parts import Rows, blended, learnt
 from services.insights.model.population import Population
 from services.insights.model.score import Case, Coming, ScoreRule, covers, fitted_rule, score
+from services.insights.model.training import trained
 
 WIDTH = len(FEATURES)
 
