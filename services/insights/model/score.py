@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Z80 = 1.2815515655446004
 """Of the standard normal distribution's central 80 %."""
+LEVEL = 0.8
 LEAST_CASES = 40
 MOST_CASES = 2_000
 FOLDS = 5
@@ -140,8 +141,9 @@ def covers(interval: Score, observed: float, answers: int) -> bool:
 
 def fitted_rule(cases: Iterable[Case]) -> ScoreRule:
     """Weights by ridge regression of what the plain mean leaves, then the factor that makes 80 % intervals cover 80 %
-    of cases that the weights did not see (conformal prediction: V. Vovk, Cross-conformal predictors, 2015).
+    of cases that the weights did not see, and the more beyond it the fewer there are.
 
+    Source: V. Vovk, Cross-conformal predictors (2015).
     With fewer than 40 cases there is nothing to learn: the defaults stand.
     """
     import numpy as np
@@ -156,8 +158,9 @@ def fitted_rule(cases: Iterable[Case]) -> ScoreRule:
     fold = np.arange(len(known)) % FOLDS
     others = [_fitted_mean(x[fold != held], observed[fold != held]) for held in range(FOLDS)]
     needed = sorted(_needed(case, others[number % FOLDS]) for number, case in enumerate(known))
-    # Of n others, so many must lie within for the next one to do so in 80 % of cases.
-    rank = min(math.ceil(0.8 * (len(needed) + 1)), len(needed))
+    # The level that n cases show is off by its standard error: few of them err towards covering more, not less.
+    level = LEVEL + math.sqrt(LEVEL * (1 - LEVEL) / len(needed))
+    rank = min(math.ceil(level * (len(needed) + 1)), len(needed))
     return replace(_fitted_mean(x, observed), factor=max(0.5, needed[rank - 1]))
 
 
