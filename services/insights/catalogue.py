@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from services.insights.adapters.models import Model, Models
 from services.insights.model.corrections import Correction, corrected
-from services.insights.model.state import Item
+from services.insights.model.knowledge import Knowledge
+from services.insights.model.score import Coming, terms
+from services.insights.model.state import Item, LearnerState
 from services.insights.model.strengths import skill_easiness
 from services.insights.model.table import ItemTable
 from services.kernel.database.pool import OUTAGE
@@ -45,7 +47,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """``version`` grows with every change. ``table`` is in the order of ``entries``; ``subjects``: positions in it.
-    ``samples``: per subject at most 30 items that stand for all of it, evenly spread over their easiness."""
+    ``samples``: per subject at most 30 items that stand for all of it, evenly spread over their easiness; ``ordinary``:
+    the score that a learner of whom nothing is known is expected to reach on them."""
 
     version: int
     model: Model
@@ -53,6 +56,7 @@ class Catalogue:
     subjects: dict[str, NDArray[np.intp]]
     table: ItemTable
     samples: dict[str, ItemTable]
+    ordinary: dict[str, float]
     easiness: dict[str, float]
 
 
@@ -67,9 +71,18 @@ def build(version: int, model: Model, entries: Sequence[Entry]) -> Catalogue:
 
     linear = model.knowledge.linear
     samples = {subject: ItemTable.of(_spread(items, rows), linear) for subject, rows in subjects.items()}
+    ordinary = {subject: _ordinary(model.knowledge, sample) for subject, sample in samples.items()}
     easiness = skill_easiness(model.knowledge.bank)
     positions = {subject: np.array(rows, dtype=np.intp) for subject, rows in subjects.items()}
-    return Catalogue(version, model, entries, positions, ItemTable.of(items, linear), samples, easiness)
+    table = ItemTable.of(items, linear)
+    return Catalogue(version, model, entries, positions, table, samples, ordinary, easiness)
+
+
+def _ordinary(knowledge: Knowledge, sample: ItemTable) -> float:
+    matrix = sample.matrix(LearnerState())
+    skill_sets = [item.skills for item in sample.items]
+    chances = knowledge.of_matrix(matrix, sample.slopes, skill_sets)
+    return knowledge.score_rule.mean(terms(Coming(matrix, chances)))
 
 
 def _spread(items: Sequence[Item], rows: Sequence[int]) -> list[Item]:

@@ -9,7 +9,7 @@ from services.insights.catalogue import Catalogue
 from services.insights.learners import Learner
 from services.insights.model.features import FEATURES
 from services.insights.model.score import Coming, Score, score, terms
-from services.insights.model.state import ABILITY_VARIANCE, LearnerState
+from services.insights.model.state import ABILITY_VARIANCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,19 +65,18 @@ def predict(catalogue: Catalogue, learner: Learner, subject: str, at: float) -> 
     then = table.matrix(state, at)
     now = _without(then, "pause", "pause_known")
     steady = _without(now, "residual_fast", "residual_slow", "run", "context", "carried", "carried_weight")
-    matrices = np.vstack([table.matrix(LearnerState()), table.matrix(level), steady, now, then])
-    slopes = np.tile(table.slopes, (len(_STEPS), 1))
-    skill_sets = [item.skills for item in table.items] * len(_STEPS)
-    chances = catalogue.model.knowledge.of_matrix(matrices, slopes, skill_sets)
-    rule = catalogue.model.knowledge.score_rule
-    parts = zip(np.split(matrices, len(_STEPS)), np.split(chances, len(_STEPS)), strict=True)
-    coming = [Coming(matrix, known) for matrix, known in parts]
-    before = 0.0
-    factors: list[Factor] = []
-    for (name, ko, en), known in zip(_STEPS, coming, strict=True):
-        mean = rule.mean(terms(known))
-        factors.append(Factor(name, mean - before, ko, en))
-        before = mean
+    known = [table.matrix(level), steady, now, then]
+    slopes = np.tile(table.slopes, (len(known), 1))
+    skill_sets = [item.skills for item in table.items] * len(known)
+    knowledge = catalogue.model.knowledge
+    chances = np.split(knowledge.of_matrix(np.vstack(known), slopes, skill_sets), len(known))
+    coming = [Coming(matrix, chance) for matrix, chance in zip(known, chances, strict=True)]
+    rule = knowledge.score_rule
+    means = [catalogue.ordinary[subject], *(rule.mean(terms(each)) for each in coming)]
+    factors = [
+        Factor(name, mean - before, ko, en)
+        for (name, ko, en), mean, before in zip(_STEPS, means, [0.0, *means], strict=False)
+    ]
     variance = min(ABILITY_VARIANCE, state.variance + DRIFT_A_DAY * idle)
     result = score(coming[-1], max(variance, state.variance), rule, ANSWERS)
     return Prediction(result, factors, state.answered)

@@ -15,7 +15,7 @@ from services.insights.model.features import FEATURES, features
 from services.insights.model.history import Answer, History, walk
 from services.insights.model.items import ItemBank
 from services.insights.model.knowledge import ANSWERED, Blend, Knowledge, chances
-from services.insights.model.parts import LEAST_FOR_ALL, Parts, Rows, blended, learnt
+from services.insights.model.parts import LEAST_FOR_ALL, NETWORKS, TREES, Parts, Rows, blended, learnt
 from services.insights.model.score import Case, Coming, ScoreRule, fitted_rule
 from services.insights.model.state import LearnerState
 from services.insights.model.training import SIZE
@@ -67,14 +67,15 @@ def _fit(history: History, seed: int) -> Knowledge:
     folds = [_fold(history, learners, number) for number in range(FOLDS)]
     rows = _joined(folds)
     every = len(rows.y) >= LEAST_FOR_ALL
+    networks = FOLD_NETWORKS if every else 0
     parts = [
-        learnt(_joined([fold for fold in folds if fold is not held]), seed, every=every, networks=FOLD_NETWORKS)
+        learnt(_joined([fold for fold in folds if fold is not held]), seed, trees=every, networks=networks)
         for held in folds
     ]
     unseen = [own.logits(fold.rows.x, fold.rows.skills) for fold, own in zip(folds, parts, strict=True)]
-    blend = blended(np.concatenate(unseen), rows)
-    rule = _score_rule(blend, folds, parts)
-    final = learnt(rows, seed, every=every, networks=SIZE)
+    blend, kept = blended(np.concatenate(unseen), rows)
+    rule = _score_rule(blend, folds, [own.only(kept) for own in parts])
+    final = learnt(rows, seed, trees=TREES in kept, networks=SIZE if NETWORKS in kept else 0)
     return Knowledge(fit_bank(history, learners), final.linear, final.trees, final.networks, blend, rule)
 
 

@@ -25,6 +25,10 @@ RIDGE = 0.001
 SLOPE_SCALE = 4.0
 """Likewise, in weight, of what differs from skill to skill."""
 
+LINEAR, TREES, NETWORKS = range(3)
+"""The order of the parts' logits."""
+WORTH = 0.0003
+"""Log-loss that a part must take away: it costs every prediction some time."""
 BLEND_RIDGE = 1.0
 """Inverse strength: the parts agree so much that weights without any penalty would be large and opposed."""
 
@@ -55,26 +59,45 @@ class Parts:
             columns.append(self.networks.logits(x, skills))
         return np.column_stack(columns)
 
-
-def learnt(rows: Rows, seed: int, *, every: bool, networks: int) -> Parts:
-    """``every``: not the linear part alone. ``networks``: how many of them."""
-    linear = _linear(rows.x, rows.y, rows.skills)
-    if not every:
-        return Parts(linear, None, None)
-    trees = exported(_booster(rows.x, rows.y, seed), rows.x[:500])
-    return Parts(linear, trees, trained(rows.x, rows.y, rows.skills, seed, networks))
+    def only(self, kept: Sequence[int]) -> Parts:
+        return Parts(self.linear, self.trees if TREES in kept else None, self.networks if NETWORKS in kept else None)
 
 
-def blended(logits: NDArray[np.float64], rows: Rows) -> Blend:
-    """Logistic regression on the ``logits`` of parts that did not see ``rows``."""
+def learnt(rows: Rows, seed: int, *, trees: bool, networks: int) -> Parts:
+    """``networks``: how many of them."""
+    return Parts(
+        _linear(rows.x, rows.y, rows.skills),
+        exported(_booster(rows.x, rows.y, seed), rows.x[:500]) if trees else None,
+        trained(rows.x, rows.y, rows.skills, seed, networks) if networks else None,
+    )
+
+
+def blended(logits: NDArray[np.float64], rows: Rows) -> tuple[Blend, list[int]]:
+    """Logistic regression on the ``logits`` of parts that did not see ``rows``; and which parts are worth their time:
+    beside the linear one those without which the log-loss would be higher by ``WORTH``."""
+    kept = list(range(logits.shape[1]))
+    blend, loss = _regression(logits, rows)
+    for part in kept[:0:-1]:
+        others = [other for other in kept if other != part]
+        without, higher = _regression(logits[:, others], rows)
+        if higher < loss + WORTH:
+            blend, loss, kept = without, higher, others
+    return blend, kept
+
+
+def _regression(logits: NDArray[np.float64], rows: Rows) -> tuple[Blend, float]:
+    """The blend and its log-loss."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
 
     fade = np.exp(-np.expm1(rows.x[:, ANSWERED]) / FADING)[:, None]
-    model = LogisticRegression(C=BLEND_RIDGE, max_iter=1000).fit(np.hstack([logits, fade, fade * logits]), rows.y)
+    inputs = np.hstack([logits, fade, fade * logits])
+    model = LogisticRegression(C=BLEND_RIDGE, max_iter=1000).fit(inputs, rows.y)
     weights = model.coef_[0].tolist()
     size = logits.shape[1]
-    return Blend([float(model.intercept_[0]), *weights[:size]], weights[size:])
+    blend = Blend([float(model.intercept_[0]), *weights[:size]], weights[size:])
+    return blend, float(log_loss(rows.y, model.predict_proba(inputs)[:, 1]))
 
 
 def _linear(x: NDArray[np.float64], y: NDArray[np.float64], skills: Sequence[tuple[str, ...]]) -> Linear:

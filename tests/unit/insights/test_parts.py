@@ -13,7 +13,7 @@ from services.insights.model.evaluation import auc
 from services.insights.model.features import FEATURES
 from services.insights.model.knowledge import Blend, Knowledge, Linear, untrained
 from services.insights.model.networks import Networks, tags_of
-from services.insights.model.parts import Rows, blended, learnt
+from services.insights.model.parts import LINEAR, NETWORKS, TREES, Rows, blended, learnt
 from services.insights.model.population import Population
 from services.insights.model.score import Case, Coming, ScoreRule, covers, fitted_rule, score
 from services.insights.model.training import trained
@@ -96,10 +96,12 @@ def test_a_model_of_another_version_asks_for_a_refit() -> None:
 
 def test_the_blend_trusts_the_parts_that_know() -> None:
     train, test = sheets(900, 2), sheets(900, 3)
-    parts = learnt(train, 0, every=True, networks=1)
+    parts = learnt(train, 0, trees=True, networks=1)
     logits = parts.logits(test.x, test.skills)
     assert logits.shape == (900, 3)
-    blend = blended(logits, test)
+    blend, kept = blended(logits, test)
+    assert kept[0] == LINEAR
+    parts = parts.only(kept)
     knowledge = replace(untrained(), linear=parts.linear, trees=parts.trees, networks=parts.networks, blend=blend)
     chances = knowledge.of_matrix(test.x, parts.linear.slopes(test.skills), test.skills)
     one_by_one = [
@@ -107,7 +109,21 @@ def test_the_blend_trusts_the_parts_that_know() -> None:
     ]
     assert chances[:20].tolist() == pytest.approx(one_by_one, abs=1e-5)
     assert chances.mean() == pytest.approx(test.y.mean(), abs=0.01)
-    assert learnt(train, 0, every=False, networks=1).logits(test.x, test.skills).shape == (900, 1)
+    assert learnt(train, 0, trees=False, networks=0).logits(test.x, test.skills).shape == (900, 1)
+
+
+def test_a_part_that_knows_nothing_more_is_left_out() -> None:
+    rows = sheets(3_000, 5)
+    dice = np.random.default_rng(0)
+    truth = np.where(rows.y > 0, 1.0, -1.0) + dice.normal(0, 2, len(rows.y))
+    echo = truth + dice.normal(0, 0.01, len(rows.y))
+    telling = np.where(rows.y > 0, 1.0, -1.0) + dice.normal(0, 2, len(rows.y))
+
+    blend, kept = blended(np.column_stack([truth, echo, telling]), rows)
+
+    assert kept == [LINEAR, NETWORKS]
+    assert (len(blend.settled), len(blend.early)) == (3, 3)
+    assert blended(np.column_stack([truth, telling, echo]), rows)[1] == [LINEAR, TREES]
 
 
 def test_what_holds_at_the_beginning_fades() -> None:
