@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ SLOPE_SCALE = 4.0
 LINEAR, TREES, NETWORKS = range(3)
 """The order of the parts' logits."""
 WORTH = 0.0003
-"""Log-loss that a part must take away: it costs every prediction some time."""
+"""Log-loss that a part must take away: it costs every prediction some time. Of few answers, what two more weights
+would take away by chance (G. Schwarz, Estimating the dimension of a model, 1978)."""
 BLEND_RIDGE = 1.0
 """Inverse strength: the parts agree so much that weights without any penalty would be large and opposed."""
 
@@ -74,13 +76,15 @@ def learnt(rows: Rows, seed: int, *, trees: bool, networks: int) -> Parts:
 
 def blended(logits: NDArray[np.float64], rows: Rows) -> tuple[Blend, list[int]]:
     """Logistic regression on the ``logits`` of parts that did not see ``rows``; and which parts are worth their time:
-    beside the linear one those without which the log-loss would be higher by ``WORTH``."""
+    beside the linear one those with a weight above zero, without which the log-loss would be higher by ``WORTH``."""
+    worth = max(WORTH, math.log(len(logits)) / len(logits))
     kept = list(range(logits.shape[1]))
     blend, loss = _regression(logits, rows)
     for part in kept[:0:-1]:
         others = [other for other in kept if other != part]
         without, higher = _regression(logits[:, others], rows)
-        if higher < loss + WORTH:
+        opposed = blend.settled[1 + kept.index(part)] <= 0  # it only takes back what another says too loudly
+        if higher < loss + worth or opposed:
             blend, loss, kept = without, higher, others
     return blend, kept
 
