@@ -120,7 +120,7 @@ class _Judgement:
 
     def _check_instrumented(self, engine: InstanceEngine) -> None:
         """The form of the reference that shows its order keys must run wherever the reference does."""
-        if self._request.datasets or self._pair.ordered.sql == self._pair.reference_sql:
+        if self._request.datasets or not self._pair.prepared:
             return  # the data sets have shown it
         engine.load([{}])
         if self._is_instrumentation(self._pair.run(engine, 0, self._deadline)):
@@ -128,9 +128,8 @@ class _Judgement:
 
     def _is_instrumentation(self, run: Run) -> bool:
         """Whether the form of the reference that shows its order keys may be why it does not run."""
-        prepared = self._pair.ordered.sql != self._pair.reference_sql
         return (
-            prepared
+            self._pair.prepared
             and run.failed == "reference"
             and isinstance(run.error, duckdb.BinderException | duckdb.ParserException)
         )

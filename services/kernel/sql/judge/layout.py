@@ -39,6 +39,15 @@ class Layout:
     read: frozenset[str]
 
     @cached_property
+    def members(self) -> dict[BaseColumn, list[BaseColumn]]:
+        """The columns of each group, by its representative."""
+        members: dict[BaseColumn, list[BaseColumn]] = {}
+        for layout in self.tables:
+            for column, group in layout.groups.items():
+                members.setdefault(group, []).append((layout.table.name, column))
+        return members
+
+    @cached_property
     def closure(self) -> Schema:
         """The part of the schema that instances are data of, and every table that its foreign keys lead to."""
         return self.schema.closure(layout.table.name for layout in self.tables)

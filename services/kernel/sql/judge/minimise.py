@@ -170,8 +170,10 @@ class Minimiser:
         """The indexes of the candidates that satisfy the constraints and seem to differ."""
         texts = [repr(candidate) for candidate in candidates]
         legal = {n for n, candidate in enumerate(candidates) if texts[n] in self._seemed or self._is_legal(candidate)}
-        fresh = {texts[n]: candidates[n] for n in legal if texts[n] not in self._agreeing | self._seemed}
-        kept = {list(fresh)[n] for n in self._seeming(list(fresh.values()))}
+        known = self._agreeing | self._seemed
+        fresh = {texts[n]: candidates[n] for n in legal if texts[n] not in known}
+        asked = list(fresh)
+        kept = {asked[n] for n in self._seeming(list(fresh.values()))}
         self._seemed |= kept
         self._agreeing |= set(fresh) - kept
         return {n for n in legal if texts[n] in self._seemed}

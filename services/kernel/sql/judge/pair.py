@@ -80,6 +80,11 @@ class Pair:
             asked.ordered and self.ordered.orders, asked.column_names, asked.column_order, asked.tolerance
         )
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the reference is run in another form than it was written in."""
+        return self.ordered.sql != self.reference_sql
+
     def use_plain_reference(self) -> None:
         """Gives up on ties: for a reference whose instrumented form the engine does not accept."""
         self._shapes = None

@@ -34,7 +34,7 @@ class Change:
         return changed
 
     def _concerns(self, index: int, held: Value) -> bool:
-        return self.index in {None, index} and (self.old is None or (held == self.old and held is not None))
+        return self.index in {None, index} and (self.old is None or held == self.old)
 
 
 def changes(layout: Layout, instance: Instance) -> Iterator[Change]:
@@ -63,17 +63,15 @@ def changes(layout: Layout, instance: Instance) -> Iterator[Change]:
 def _key_groups(layout: Layout) -> list[list[BaseColumn]]:
     """The columns of every group with a key in it, those of keys first; without those of another type, which are there
     only because names are resolved loosely."""
-    keyed: dict[BaseColumn, list[BaseColumn]] = {
-        part.groups[name]: [] for part in layout.tables for key in part.keys for name in key
+    in_keys = {
+        (part.table.name, name): part.groups[name] for part in layout.tables for key in part.keys for name in key
     }
-    for wanted in (True, False):
-        for part in layout.tables:
-            in_key = {name for key in part.keys for name in key}
-            for name, group in part.groups.items():
-                if group in keyed and (name in in_key) is wanted:
-                    keyed[group].append((part.table.name, name))
+    keyed = [
+        sorted(layout.members[group], key=lambda member: member not in in_keys)
+        for group in dict.fromkeys(in_keys.values())
+    ]
     family = {(part.table.name, name): domain.family for part in layout.tables for name, domain in part.domains.items()}
-    return [[m for m in members if family[m] == family[members[0]]] for members in keyed.values()]
+    return [[m for m in members if family[m] == family[members[0]]] for members in keyed]
 
 
 def _renamed(layout: Layout, instance: Instance, members: Sequence[BaseColumn]) -> Iterator[Change]:

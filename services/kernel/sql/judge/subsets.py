@@ -26,10 +26,6 @@ class Subsets:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._groups: dict[BaseColumn, list[tuple[str, str]]] = {}
-        for part in layout.tables:
-            for column, group in part.groups.items():
-                self._groups.setdefault(group, []).append((part.table.name, column))
 
     def of_size(self, instance: Instance, size: int) -> Iterator[Instance]:
         """Every choice of ``size`` rows."""
@@ -59,7 +55,7 @@ class Subsets:
         told = telling[:_TELLING]
         wanted = [{value} for value in sorted(_values_of(told), key=repr)]
         wanted += [*(_values_of([row]) for row in told), _values_of(told[:2])]
-        places = {group: self._places(instance, members) for group, members in self._groups.items()}
+        places = {group: self._places(instance, members) for group, members in self._layout.members.items()}
         whole, parts = size_of(instance), []
         for values in wanted:
             for of_value in places.values():
@@ -95,7 +91,7 @@ class Subsets:
         self, instance: Instance, reached: _Places, places: Mapping[BaseColumn, Mapping[Hashable, _Places]]
     ) -> _Places:
         near: _Places = {}
-        for group, members in self._groups.items():
+        for group, members in self._layout.members.items():
             held = {
                 canonical(value)
                 for table, column in members

@@ -66,7 +66,7 @@ class Verifier:
         run = pair.judge_results(raw, ResultSet.fetch(connection, pair.candidate_sql))
         if run.difference is None:
             return None
-        if pair.ordered.sql == pair.reference_sql:
+        if not pair.prepared:
             return run
         as_written = ResultSet.fetch(connection, pair.reference_sql)
         return run if pair.judge_results(raw, as_written).difference is None else None
